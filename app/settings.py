@@ -1,0 +1,77 @@
+"""Every setting once, typed: from flags, then the environment (LLAVA_STUDIO_*), then ``.env``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+BUNDLED = ROOT / "assets" / "checkpoints"
+
+Precision = Literal["auto", "32bit", "16bit", "8bit", "4bit"]
+
+
+class Settings(BaseSettings):
+    """All settings with their defaults. Field ``x_y`` is flag ``--x-y`` and LLAVA_STUDIO_X_Y."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LLAVA_STUDIO_", env_file=".env", extra="forbid", protected_namespaces=()
+    )
+
+    host: str = Field("127.0.0.1", description="address that page, controller and worker listen on")
+    port: int = Field(7860, ge=1, le=65535, description="port of the page")
+    controller_port: int = Field(10000, ge=1, le=65535, description="port of the controller")
+    worker_port: int = Field(40000, ge=1, le=65535, description="port of the worker")
+    controller_url: str = Field("", description="where worker and page find the controller")
+    data_dir: Path = Field(Path("data"), description="folder of database, pictures and logs")
+    database_url: str = Field("", description="SQLAlchemy URL; default: SQLite in the data folder")
+    model: list[str] = Field(
+        default_factory=list, description="checkpoint folder or hub id; repeatable; default: bundled"
+    )
+    precision: Precision = Field("auto", description="precision of the weights")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    secret: str = Field("", description="shared secret of controller and workers")
+
+    max_upload_mb: int = Field(20, ge=1, description="largest picture file, in megabytes")
+    max_pixels_millions: int = Field(50, ge=1, description="largest picture, in megapixels")
+    max_images: int = Field(8, ge=1, description="most pictures in one conversation")
+    default_max_tokens: int = Field(512, ge=1, description="longest answer unless the request says")
+    lease_seconds: float = Field(9.0, gt=0, description="a worker is gone after this silence")
+    renew_seconds: float = Field(2.0, gt=0, description="a worker renews its lease this often")
+    answer_timeout_seconds: float = Field(
+        120.0, gt=0, description="longest silence from a worker in the middle of an answer"
+    )
+    max_waiting: int = Field(64, ge=0, description="requests that may wait in a worker's queue")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="log level")
+
+    @property
+    def controller_address(self) -> str:
+        """The controller's base URL, without a trailing slash."""
+        return (self.controller_url or f"http://{self._reachable}:{self.controller_port}").rstrip("/")
+
+    @property
+    def worker_address(self) -> str:
+        """The worker's base URL as the controller reaches it."""
+        return f"http://{self._reachable}:{self.worker_port}"
+
+    @property
+    def page_address(self) -> str:
+        """The page's URL for a browser on this machine."""
+        return f"http://{self._reachable}:{self.port}"
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL in use."""
+        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'studio.db'}"
+
+    @property
+    def images_dir(self) -> Path:
+        """Folder of stored pictures."""
+        return self.data_dir / "images"
+
+    @property
+    def _reachable(self) -> str:
+        return "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host
