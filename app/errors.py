@@ -128,7 +128,7 @@ class NoWorker(Busy):
     """No worker serves this model at the moment."""
 
     code = "no_worker"
-    default_remedy = "Wait some seconds for a worker to come back, or start one: python app.py worker."
+    default_remedy = "Wait some seconds for a worker to return, or start one: python app.py worker."
 
 
 class DatabaseBusy(Busy):

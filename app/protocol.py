@@ -3,7 +3,7 @@
 Chat is OpenAI's chat-completions format (https://platform.openai.com/docs/api-reference/chat),
 streamed as server-sent events. Our additions are optional, so that any OpenAI client works:
 
-- ``conversation_id``: continue a stored conversation; ``messages`` then holds only the new question.
+- ``conversation_id``: continue a stored conversation; ``messages`` then holds the new question.
 - ``parent_answer_id``: which answer is continued (default: the conversation's head).
 - ``regenerate_of``: another answer to the question of this answer; ``messages`` is then empty.
 """

@@ -29,7 +29,8 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("data"), description="folder of database, pictures and logs")
     database_url: str = Field("", description="SQLAlchemy URL; default: SQLite in the data folder")
     model: list[str] = Field(
-        default_factory=list, description="checkpoint folder or hub id; repeatable; default: bundled"
+        default_factory=list,
+        description="checkpoint folder or hub id; repeatable; default: the bundled ones",
     )
     precision: Precision = Field("auto", description="precision of the weights")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
