@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("app", "llava_core", "training")
 
-SHARED = ("app.errors", "app.pictures", "app.protocol", "app.settings")
+SHARED = ("app.errors", "app.pictures", "app.ports", "app.protocol", "app.settings")
 """The modules of ``app`` that every part of it may import."""
 
 WITHOUT_MODELS = ("torch", "transformers", "accelerate", "bitsandbytes")
@@ -28,6 +28,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "training": ("llava_core",),
     "app": ("app",),
     "app.errors": (),
+    "app.ports": ("app.errors",),
     "app.settings": (),
     "app.protocol": (),
     "app.pictures": ("app.errors", "app.settings", "llava_core.errors", "llava_core.images"),

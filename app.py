@@ -1,0 +1,10 @@
+"""Start LLaVA Studio: ``python app.py`` (everything), or with ``controller``, ``worker``, ``ui``."""
+
+from __future__ import annotations
+
+import sys
+
+from app.launch import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""The worker's HTTP interface: OpenAI chat completions over the models of one process."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from app.errors import NotAllowed, StudioError
+from app.protocol import REQUEST_ID_HEADER, ModelList
+from app.settings import Settings
+from app.worker.backend import Backend
+from app.worker.requests import body_limit, conversation_of, parse, read_body, sampling_of
+from app.worker.service import Service
+from app.worker.ticket import Ticket
+from app.worker.wire import events, whole
+
+FIRST_PIECE_SECONDS = 2.0
+"""How long a stream waits for its first piece before it opens without one."""
+
+T = TypeVar("T")
+
+_REQUEST_ID = re.compile(r"[\w\-]{1,64}")
+
+
+def create_app(
+    settings: Settings, backends: Sequence[Backend] = (), *, service: Service | None = None
+) -> FastAPI:
+    """The worker app. Without ``backends`` it says that it is loading until its service is opened.
+
+    ``app.state.service`` is the :class:`app.worker.service.Service`.
+    """
+    service = service or Service(settings)
+    if backends:
+        service.open(backends)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await asyncio.to_thread(service.close)
+
+    app = FastAPI(title="LLaVA Studio worker", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.service = service
+    app.include_router(_router(settings, service))
+    app.add_exception_handler(StudioError, _error_response)
+    app.add_exception_handler(Exception, _error_response)
+    app.add_exception_handler(_ClientGone, _gone_response)
+    return app
+
+
+def _router(settings: Settings, service: Service) -> APIRouter:
+    router = APIRouter()
+    guarded = [Depends(_secret_check(settings.secret))]
+
+    @router.get("/health")
+    async def health() -> dict[str, object]:
+        status = service.status()
+        return {
+            "status": service.phase,
+            "models": len(status.models),
+            "active": status.active,
+            "waiting": status.waiting,
+        }
+
+    @router.get("/v1/models", dependencies=guarded)
+    async def models() -> ModelList:
+        return ModelList(data=service.status().models)
+
+    @router.post("/v1/chat/completions", dependencies=guarded, response_model=None)
+    async def chat_completions(request: Request) -> Response:
+        return await _answer(request, settings, service)
+
+    return router
+
+
+async def _answer(request: Request, settings: Settings, service: Service) -> Response:
+    body = await read_body(request, body_limit(settings))
+    chat = await asyncio.to_thread(parse, body)
+    service.queue_for(chat.model)
+    conversation = await asyncio.to_thread(conversation_of, chat.messages, settings)
+    # Asked again: the worker may have begun to drain while the pictures were decoded.
+    queue = service.queue_for(chat.model)
+    ticket = queue.submit(conversation, sampling_of(chat, settings), _request_id(request))
+    model = queue.backend.info.id
+    headers = {REQUEST_ID_HEADER: ticket.request_id}
+    if not chat.stream:
+        answer = await _unless_gone(request, ticket, whole(ticket, model))
+        return JSONResponse(answer.model_dump(exclude_none=True), headers=headers)
+    await _unless_gone(request, ticket, ticket.opened(FIRST_PIECE_SECONDS))
+    wants_usage = bool(chat.stream_options and chat.stream_options.include_usage)
+    return _EventResponse(ticket, events(ticket, model, wants_usage), headers)
+
+
+async def _unless_gone(request: Request, ticket: Ticket, work: Coroutine[Any, Any, T]) -> T:
+    """The result of ``work``; where the client leaves before, the ticket is cancelled.
+
+    Raises :class:`_ClientGone` then, and whatever ``work`` raises.
+    """
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait([task, gone], return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise _ClientGone
+        return task.result()
+    finally:
+        gone.cancel()
+        if not task.done():
+            task.cancel()
+            ticket.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    """Returns when the client has closed the connection; the body must have been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+class _ClientGone(Exception):
+    """The client closed the connection before the answer began."""
+
+
+class _EventResponse(StreamingResponse):
+    """Server-sent events; however the stream ends, the generation behind it ends too."""
+
+    def __init__(
+        self, ticket: Ticket, content: AsyncIterator[str], headers: dict[str, str]
+    ) -> None:
+        unbuffered = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        super().__init__(content, headers=headers | unbuffered, media_type="text/event-stream")
+        self._ticket = ticket
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._ticket.cancel()
+
+
+def _secret_check(secret: str) -> Callable[[Request], Awaitable[None]]:
+    expected = f"Bearer {secret}".encode()
+
+    async def check(request: Request) -> None:
+        given = request.headers.get("authorization", "").encode()
+        if secret and not secrets.compare_digest(given, expected):
+            raise NotAllowed("The worker was called without its secret, or with another one.")
+
+    return check
+
+
+def _request_id(request: Request) -> str:
+    """The id that the caller gave, if it is a plain one, or a new one; the same per request."""
+    if not hasattr(request.state, "request_id"):
+        given = request.headers.get(REQUEST_ID_HEADER, "")
+        request.state.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return str(request.state.request_id)
+
+
+def _error_response(request: Request, error: Exception) -> Response:
+    shown = error if isinstance(error, StudioError) else StudioError("The worker failed.")
+    identity = _request_id(request)
+    return JSONResponse(
+        shown.to_wire(identity), status_code=shown.status, headers={REQUEST_ID_HEADER: identity}
+    )
+
+
+def _gone_response(request: Request, error: Exception) -> Response:
+    """Nobody reads it; 499 is what proxies write into their logs for a client that left."""
+    return Response(status_code=499)

@@ -1,0 +1,46 @@
+"""What the worker needs of a model: its description, and an answer piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from app.protocol import FinishReason, ModelInfo, Sampling
+from llava_core.conversation import Conversation
+
+
+class Piece(Protocol):
+    """A step of an answer; :class:`llava_core.engine.generate.Piece` is one."""
+
+    @property
+    def text(self) -> str:
+        """New text; empty while a character is not complete yet."""
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """Why the answer ended; None on all pieces but the last."""
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens before the answer: text and visual tokens together."""
+
+    @property
+    def completion_tokens(self) -> int:
+        """Tokens of the answer so far."""
+
+
+class Backend(Protocol):
+    """One served model."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model's entry in ``GET /v1/models``."""
+
+    def generate(
+        self, conversation: Conversation, sampling: Sampling, cancelled: Callable[[], bool]
+    ) -> Iterator[Piece]:
+        """The answer to the conversation's last message, as it is written.
+
+        ``cancelled`` is asked before each decode step; once it is true, the iterator ends. It runs
+        in a thread of its own and is called for one request at a time.
+        """

@@ -1,0 +1,40 @@
+"""Errors of the model, translated into the errors that people are shown."""
+
+from __future__ import annotations
+
+import torch
+
+from app.errors import BadPicture, BadRequest, ContextTooLong, OutOfMemory, StudioError
+from llava_core.errors import (
+    ContextError,
+    CoreError,
+    MemoryShortage,
+    PictureError,
+    TemplateError,
+)
+
+_KINDS: tuple[tuple[type[CoreError], type[StudioError]], ...] = (
+    (PictureError, BadPicture),
+    (ContextError, ContextTooLong),
+    (MemoryShortage, OutOfMemory),
+    (TemplateError, BadRequest),
+)
+
+
+def as_studio_error(error: Exception) -> StudioError:
+    """The same failure for a person; what nobody foresaw keeps its class name, not its text."""
+    if isinstance(error, StudioError):
+        return error
+    for core_kind, kind in _KINDS:
+        if isinstance(error, core_kind):
+            return kind(error.message, error.remedy)
+    if is_out_of_memory(error):
+        return OutOfMemory("The device ran out of memory while answering.")
+    return StudioError(f"The model failed with {type(error).__name__}.")
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether the device or the machine had no room; torch has no type of its own for the CPU."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

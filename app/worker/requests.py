@@ -1,0 +1,84 @@
+"""From the bytes of a request to a conversation: size, form, pictures, roles."""
+
+from __future__ import annotations
+
+from fastapi import Request
+from pydantic import ValidationError
+
+from app.errors import BadRequest, EmptyMessage, TooLarge
+from app.pictures import decode_data_url
+from app.protocol import ChatMessage, ChatRequest, ImageContent, Sampling
+from app.settings import Settings
+from llava_core.conversation import Conversation, ImagePart, Message, Part, TextPart
+
+TEXT_BYTES = 4_000_000
+"""Room for everything in a request besides its pictures."""
+
+
+def body_limit(settings: Settings) -> int:
+    """Bytes that the largest allowed request can have: all pictures in base64, and text."""
+    return settings.max_images * settings.max_upload_mb * 1_400_000 + TEXT_BYTES
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body of the request; raises :class:`app.errors.TooLarge` as soon as it is too long."""
+    if int(request.headers.get("content-length") or 0) > limit:
+        raise TooLarge(f"The request is larger than {limit // 1_000_000} MB.")
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > limit:
+            raise TooLarge(f"The request is larger than {limit // 1_000_000} MB.")
+    return bytes(body)
+
+
+def parse(body: bytes) -> ChatRequest:
+    """The request in its typed form; raises :class:`app.errors.BadRequest`, naming the field."""
+    try:
+        return ChatRequest.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "body"
+        raise BadRequest(f"The request is not valid at {where}: {first['msg']}.") from error
+
+
+def sampling_of(chat: ChatRequest, settings: Settings) -> Sampling:
+    """The request's sampling parameters, with the server's longest answer by default."""
+    sampling = chat.sampling()
+    if chat.max_tokens is None and chat.max_completion_tokens is None:
+        return sampling.model_copy(update={"max_tokens": settings.default_max_tokens})
+    return sampling
+
+
+def conversation_of(messages: list[ChatMessage], settings: Settings) -> Conversation:
+    """The conversation with its pictures decoded; takes a while, so keep it off the event loop.
+
+    Raises :class:`app.errors.BadRequest` or one of its kinds.
+    """
+    if not messages:
+        raise EmptyMessage("The request has no messages.")
+    pictures = sum(isinstance(part, ImageContent) for m in messages for part in m.parts)
+    if pictures > settings.max_images:
+        raise BadRequest(
+            f"The conversation has {pictures} pictures; at most {settings.max_images} are allowed.",
+            "Start a new chat, or send fewer pictures.",
+        )
+    try:
+        conversation = Conversation(tuple(_message(message, settings) for message in messages))
+    except ValueError as error:
+        raise BadRequest(f"The messages cannot be answered: {error}.") from error
+    if not conversation.awaits_answer:
+        raise EmptyMessage("The last message is the assistant's: there is no question to answer.")
+    return conversation
+
+
+def _message(message: ChatMessage, settings: Settings) -> Message:
+    parts: list[Part] = []
+    for part in message.parts:
+        if isinstance(part, ImageContent):
+            parts.append(ImagePart(decode_data_url(part.image_url.url, settings)))
+        elif part.text or message.role != "user":
+            parts.append(TextPart(part.text))
+    if not parts:
+        raise EmptyMessage("A message has neither text nor a picture.")
+    return Message(message.role, tuple(parts))

@@ -1,0 +1,119 @@
+"""The worker process: listens at once, loads its models, registers, and drains before it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+
+from app.ports import listen
+from app.settings import Settings
+from app.worker.api import create_app
+from app.worker.backend import Backend
+from app.worker.checkpoint import load_backends
+from app.worker.registration import Registrar
+from app.worker.service import Service
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 30.0
+"""How long requests in work may take after SIGTERM before they are cancelled."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers of its own: the worker drains before the server stops."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def run(settings: Settings) -> None:
+    """Run the worker until SIGTERM or SIGINT.
+
+    Raises :class:`app.errors.StudioError` or :class:`llava_core.errors.CoreError` where it cannot
+    start.
+    """
+    with listen(settings.host, settings.worker_port, "--worker-port") as sock:
+        asyncio.run(serve(settings, sock))
+
+
+async def serve(settings: Settings, sock: socket.socket) -> None:
+    """Listen, load, register, and serve until a signal comes; then drain."""
+    service = Service(settings)
+    app = create_app(settings, service=service)
+    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+    server = _Server(config)
+    stop = _stop_signal()
+    listening = asyncio.create_task(server.serve(sockets=[sock]))
+    try:
+        backends = await _unless_stopped(_loading(settings), stop)
+        if backends is not None:
+            service.open(backends)
+            await _serve_until(stop, service, settings)
+    finally:
+        server.should_exit = True
+        await listening
+
+
+async def _serve_until(stop: asyncio.Event, service: Service, settings: Settings) -> None:
+    registrar = Registrar(settings, service.status)
+    renewing = asyncio.create_task(registrar.run())
+    await stop.wait()
+    log.info("shutting down: no new requests, finishing those in work")
+    renewing.cancel()
+    service.drain()
+    await registrar.leave()
+    if not await service.idle(DRAIN_SECONDS):
+        log.warning("cancelled requests that were still in work after %.0f s", DRAIN_SECONDS)
+    await registrar.close()
+
+
+def _stop_signal() -> asyncio.Event:
+    """An event that the first SIGTERM or SIGINT sets; a second one ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def first(number: signal.Signals) -> None:
+        stop.set()
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, first, number)
+    return stop
+
+
+async def _unless_stopped(
+    work: asyncio.Future[list[Backend]], stop: asyncio.Event
+) -> list[Backend] | None:
+    """The result of ``work``, or None where the stop signal comes first."""
+    stopped = asyncio.create_task(stop.wait())
+    either: list[asyncio.Future[Any]] = [work, stopped]
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    return work.result() if work.done() else None
+
+
+def _loading(settings: Settings) -> asyncio.Future[list[Backend]]:
+    """The models, loaded in a daemon thread, so that a stop signal need not wait for them."""
+    loop = asyncio.get_running_loop()
+    loaded: asyncio.Future[list[Backend]] = loop.create_future()
+
+    def load() -> None:
+        try:
+            backends = load_backends(settings)
+        except Exception as error:
+            loop.call_soon_threadsafe(loaded.set_exception, error)
+        else:
+            loop.call_soon_threadsafe(loaded.set_result, backends)
+
+    threading.Thread(target=load, name="load models", daemon=True).start()
+    return loaded

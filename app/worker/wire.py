@@ -1,0 +1,120 @@
+"""An answer in OpenAI's chat-completions format: streamed as server-sent events, or whole."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from app.errors import StudioError
+from app.protocol import (
+    AnswerChoice,
+    AnswerMessage,
+    ChatChunk,
+    ChatCompletion,
+    ChunkChoice,
+    Delta,
+    FinishReason,
+    Usage,
+)
+from app.worker.backend import Piece
+from app.worker.ticket import Ticket
+
+KEEP_ALIVE_SECONDS = 10.0
+KEEP_ALIVE = ": waiting in the queue\n\n"
+"""A comment in the event stream, which clients skip; sent only while a request waits."""
+DONE = "data: [DONE]\n\n"
+
+
+@dataclass
+class Answer:
+    """An answer as it grows, and what it looks like on the wire."""
+
+    model: str
+    id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
+    created: int = field(default_factory=lambda: int(time.time()))
+    text: str = ""
+    finish_reason: FinishReason | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def add(self, piece: Piece) -> None:
+        """Take in the next piece."""
+        self.text += piece.text
+        self.finish_reason = piece.finish_reason or self.finish_reason
+        self.prompt_tokens = piece.prompt_tokens
+        self.completion_tokens = piece.completion_tokens
+
+    def close(self) -> None:
+        """The last piece has come; an answer that broke off without a reason was cancelled."""
+        self.finish_reason = self.finish_reason or "cancelled"
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            total_tokens=self.prompt_tokens + self.completion_tokens,
+        )
+
+    def chunk(self, delta: Delta, finish_reason: FinishReason | None = None) -> str:
+        """One event: more text, or why the answer ended."""
+        return self._event([ChunkChoice(delta=delta, finish_reason=finish_reason)])
+
+    def usage_chunk(self) -> str:
+        """The event that ``stream_options.include_usage`` asks for: no choices, the counts."""
+        return self._event([], self.usage)
+
+    def completion(self) -> ChatCompletion:
+        """The whole answer."""
+        return ChatCompletion(
+            id=self.id,
+            created=self.created,
+            model=self.model,
+            choices=[
+                AnswerChoice(
+                    message=AnswerMessage(content=self.text),
+                    finish_reason=self.finish_reason or "cancelled",
+                )
+            ],
+            usage=self.usage,
+        )
+
+    def _event(self, choices: list[ChunkChoice], usage: Usage | None = None) -> str:
+        chunk = ChatChunk(
+            id=self.id, created=self.created, model=self.model, choices=choices, usage=usage
+        )
+        return f"data: {chunk.model_dump_json(exclude_none=True)}\n\n"
+
+
+async def whole(ticket: Ticket, model: str) -> ChatCompletion:
+    """The answer when all of it is there; raises what :meth:`Ticket.pieces` raises."""
+    answer = Answer(model)
+    async for piece in ticket.pieces():
+        answer.add(piece)
+    answer.close()
+    return answer.completion()
+
+
+async def events(ticket: Ticket, model: str, include_usage: bool) -> AsyncIterator[str]:
+    """The answer as server-sent events, in order; an error is the last of them."""
+    answer = Answer(model)
+    yield answer.chunk(Delta(role="assistant", content=""))
+    while not await ticket.news(KEEP_ALIVE_SECONDS):
+        if not ticket.started.is_set():
+            yield KEEP_ALIVE
+    try:
+        async for piece in ticket.pieces():
+            answer.add(piece)
+            if piece.text:
+                yield answer.chunk(Delta(content=piece.text))
+    except StudioError as error:
+        yield f"data: {json.dumps(error.to_wire(ticket.request_id))}\n\n"
+        return
+    answer.close()
+    yield answer.chunk(Delta(), answer.finish_reason)
+    if include_usage:
+        yield answer.usage_chunk()
+    yield DONE

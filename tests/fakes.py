@@ -1,0 +1,58 @@
+"""Small real classes that stand in for slow or outside things."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from app.protocol import FinishReason, ModelInfo, Sampling
+from llava_core.conversation import Conversation
+
+
+@dataclass(frozen=True)
+class ScriptedPiece:
+    """A step of a scripted answer."""
+
+    text: str
+    finish_reason: FinishReason | None
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass
+class ScriptedBackend:
+    """A worker's backend that says what it is told to, one piece per word.
+
+    It keeps the conversations it was asked about (``seen``), counts decode steps (``steps``), and
+    fails with ``error`` before the piece number ``error_at``. With ``gate`` it takes one step for
+    each ``gate.release()``, so that a test holds the model in the middle of an answer.
+    """
+
+    info: ModelInfo = field(default_factory=lambda: ModelInfo(id="scripted", context_length=100))
+    words: Sequence[str] = ("A ", "red ", "circle.")
+    error: Exception | None = None
+    error_at: int = 0
+    gate: threading.Semaphore | None = None
+    seen: list[Conversation] = field(default_factory=list)
+    samplings: list[Sampling] = field(default_factory=list)
+    steps: int = 0
+
+    def generate(
+        self, conversation: Conversation, sampling: Sampling, cancelled: Callable[[], bool]
+    ) -> Iterator[ScriptedPiece]:
+        """The words in order; ``length`` where ``max_tokens`` ends them, as a real model does."""
+        self.seen.append(conversation)
+        self.samplings.append(sampling)
+        prompt = sum(len(message.text.split()) for message in conversation.messages)
+        words = self.words[: sampling.max_tokens]
+        for count, word in enumerate(words, start=1):
+            if self.gate:
+                self.gate.acquire()
+            if cancelled():
+                return
+            if self.error and count - 1 == self.error_at:
+                raise self.error
+            self.steps += 1
+            ended: FinishReason = "stop" if len(words) == len(self.words) else "length"
+            yield ScriptedPiece(word, ended if count == len(words) else None, prompt, count)
