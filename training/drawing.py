@@ -24,6 +24,8 @@ TURN = math.radians(8)
 """Things are turned by up to this much, either way."""
 SQUEEZE = 0.08
 """Things are made narrower or flatter by up to this share."""
+LEAST_LINE = 0.0135
+"""Thinnest outline, as a share of the canvas: 1.3 pixels of 96."""
 
 
 def draw(scene: Scene, pixels: int = 96) -> NDArray[np.uint8]:
@@ -74,7 +76,7 @@ def _colour_at(image: Image.Image, thing: Thing) -> Colour:
 def _pen(
     pencil: ImageDraw.ImageDraw, thing: Thing, size: int, inks: Inks, rng: np.random.Generator
 ) -> Pen:
-    line = float(rng.uniform(0.15, 0.21))
+    line = max(float(rng.uniform(0.15, 0.21)), LEAST_LINE / thing.radius)
     squeeze = float(rng.uniform(-SQUEEZE, SQUEEZE))
     placement = Placement(
         x=thing.x * size,

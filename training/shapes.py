@@ -136,7 +136,7 @@ def star(pen: Pen) -> None:
 
 def _heart_points() -> list[Point]:
     """The heart curve of https://mathworld.wolfram.com/HeartCurve.html, scaled to half extent 1."""
-    turns = [2 * math.pi * step / 40 for step in range(40)]
+    turns = [2 * math.pi * step / 80 for step in range(80)]
     heights = [
         13 * math.cos(t) - 5 * math.cos(2 * t) - 2 * math.cos(3 * t) - math.cos(4 * t)
         for t in turns
@@ -182,15 +182,15 @@ def house(pen: Pen) -> None:
 
 
 def tree(pen: Pen) -> None:
-    trunk = pen.vary(0.13, 0.19)
-    bark = pen.inks.detail if pen.filled else pen.inks.main
-    pen.patch([(-trunk, 0.97), (-trunk, 0.4), (trunk, 0.4), (trunk, 0.97)], bark)
     crown = ((-0.42, 0.08), (0.42, 0.08), (0.0, -0.42))
     for centre in crown:
         pen.spot(centre, 0.53, pen.inks.main)
     if not pen.filled:
         for centre in crown:
             pen.spot(centre, 0.53 - pen.line, pen.inks.page)
+    half = pen.vary(0.13, 0.19)
+    trunk = [(-half, 0.97), (-half, 0.45), (half, 0.45), (half, 0.97)]
+    pen.patch(trunk, pen.inks.detail if pen.filled else pen.inks.main)
 
 
 def car(pen: Pen) -> None:
@@ -228,7 +228,7 @@ def cat(pen: Pen) -> None:
 
 def fish(pen: Pen) -> None:
     high = pen.vary(0.4, 0.52)
-    body = [(0.64 * x - 0.32, high * y) for x, y in spread(24, 1.0)]
+    body = [(0.64 * x - 0.32, high * y) for x, y in spread(40, 1.0)]
     pen.body([(0.15, 0), (0.93, -0.52), (0.76, 0), (0.93, 0.52)])
     if not pen.filled:
         pen.patch(body, pen.inks.page)
