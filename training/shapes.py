@@ -182,14 +182,14 @@ def house(pen: Pen) -> None:
 
 
 def tree(pen: Pen) -> None:
-    crown = ((-0.42, 0.08), (0.42, 0.08), (0.0, -0.42))
+    crown = ((-0.42, 0.08), (0.42, 0.08), (0.0, 0.08), (0.0, -0.42))
     for centre in crown:
         pen.spot(centre, 0.53, pen.inks.main)
     if not pen.filled:
         for centre in crown:
             pen.spot(centre, 0.53 - pen.line, pen.inks.page)
     half = pen.vary(0.13, 0.19)
-    trunk = [(-half, 0.97), (-half, 0.45), (half, 0.45), (half, 0.97)]
+    trunk = [(-half, 0.97), (-half, 0.55), (half, 0.55), (half, 0.97)]
     pen.patch(trunk, pen.inks.detail if pen.filled else pen.inks.main)
 
 
