@@ -36,7 +36,7 @@ SHADES = {
     "black": Shade((0.0, 1.0), (0.0, 0.1), (0.0, 0.13)),
 }
 LEAST_VALUE_ON_DARK = 0.8
-MOST_SATURATION_ON_DARK = 0.85
+MOST_SATURATION_ON_DARK = {"blue": 0.85, "purple": 0.85}
 LEAST_CONTRAST = 85.0
 """Distance in RGB (0..255 each) between a thing and its page."""
 
@@ -54,7 +54,7 @@ def pick_shade(name: str, on_dark: bool, rng: np.random.Generator) -> tuple[Colo
         return _rgb(hue, saturation, value), _rgb(hue, saturation, value + 0.3)
     if on_dark:
         value = max(value, LEAST_VALUE_ON_DARK)
-        saturation = min(saturation, MOST_SATURATION_ON_DARK)
+        saturation = min(saturation, MOST_SATURATION_ON_DARK.get(name, 1.0))
     return _rgb(hue, saturation, value), _rgb(hue, saturation, value * (0.65 if on_dark else 0.55))
 
 
