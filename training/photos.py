@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import colorsys
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ Field = NDArray[np.float64]
 
 NATURAL_HUES = (0.05, 0.08, 0.11, 0.22, 0.30, 0.36, 0.52, 0.58, 0.62)
 """Earth, skin, sand, grass, leaves, water, sky."""
+SKY_HUES = (0.05, 0.08, 0.11, 0.52, 0.56, 0.58, 0.60, 0.62)
 
 
 def photo(pixels: int, rng: np.random.Generator) -> Image.Image:
@@ -45,15 +46,21 @@ def fractal(pixels: int, rng: np.random.Generator, fall: float, stretch: float =
     return np.asarray((field - field.min()) / (np.ptp(field) + 1e-9))
 
 
-def _tone(rng: np.random.Generator, low: float = 0.15, high: float = 0.95) -> Field:
+def _tone(
+    rng: np.random.Generator,
+    low: float = 0.15,
+    high: float = 0.95,
+    hues: Sequence[float] = NATURAL_HUES,
+) -> Field:
     """A natural colour, mostly of weak saturation: (3,) in 0..255."""
-    hue = float(rng.choice(NATURAL_HUES)) + float(rng.uniform(-0.03, 0.03))
+    hue = float(rng.choice(hues)) + float(rng.uniform(-0.03, 0.03))
     saturation = float(rng.beta(1.6, 3.2))
     return 255 * np.array(colorsys.hsv_to_rgb(hue % 1, saturation, float(rng.uniform(low, high))))
 
 
 def _mix(start: Field, end: Field, share: Field) -> Field:
-    return start + share[..., None] * (end - start)
+    """From ``start`` to ``end`` (colours or whole pictures) by ``share`` (pixels, pixels)."""
+    return np.asarray(start + share[..., None] * (end - start))
 
 
 def _lit(values: Field, rng: np.random.Generator) -> Field:
@@ -73,7 +80,8 @@ def _landscape(pixels: int, rng: np.random.Generator) -> Field:
     """Sky with clouds, and ridges one before the other, hazier the farther away."""
     heights = np.linspace(0, 1, pixels)[:, None]
     clouds = fractal(pixels, rng, 1.8, stretch=2.5)
-    values = _mix(_tone(rng, 0.6, 1.0), _tone(rng, 0.7, 1.0), np.repeat(heights, pixels, 1))
+    above, below = _tone(rng, 0.6, 1.0, SKY_HUES), _tone(rng, 0.7, 1.0, SKY_HUES)
+    values = _mix(above, below, np.repeat(heights, pixels, 1))
     white = np.clip((clouds - rng.uniform(0.4, 0.8)) * 3, 0, 1) * rng.uniform(0, 0.9)
     values = _mix(values, np.full(3, 245.0), white)
     line = rng.uniform(0.25, 0.6)
@@ -90,11 +98,7 @@ def _surface(pixels: int, rng: np.random.Generator) -> Field:
     fall, stretch = rng.uniform(0.8, 1.8), rng.choice([1.0, 1.0, 4.0, 10.0])
     values = _mix(_tone(rng), _tone(rng), fractal(pixels, rng, fall, stretch))
     patches = np.clip((fractal(pixels, rng, 2.2) - rng.uniform(0.4, 0.8)) * 6, 0, 1)
-    return _mix_fields(values, values * rng.uniform(0.4, 1.4) + 0.3 * _tone(rng), patches)
-
-
-def _mix_fields(below: Field, above: Field, share: Field) -> Field:
-    return np.asarray(below + share[..., None] * (above - below))
+    return _mix(values, values * rng.uniform(0.4, 1.4) + 0.3 * _tone(rng), patches)
 
 
 def _water(pixels: int, rng: np.random.Generator) -> Field:
@@ -102,7 +106,8 @@ def _water(pixels: int, rng: np.random.Generator) -> Field:
     ripples = fractal(pixels, rng, 1.3, stretch=rng.uniform(3, 10))
     values = _mix(_tone(rng, 0.1, 0.5), _tone(rng, 0.5, 1.0), ripples)
     horizon = int(rng.uniform(0, 0.5) * pixels)
-    sky = _mix(_tone(rng, 0.5, 1), _tone(rng, 0.7, 1), fractal(pixels, rng, 2.2, stretch=3.0))
+    above, below = _tone(rng, 0.5, 1.0, SKY_HUES), _tone(rng, 0.7, 1.0, SKY_HUES)
+    sky = _mix(above, below, fractal(pixels, rng, 2.2, stretch=3.0))
     values[:horizon] = sky[:horizon]
     return values
 
@@ -153,7 +158,7 @@ def _subject(pixels: int, rng: np.random.Generator) -> Field:
             _tone(rng, 0.05, 0.4), _tone(rng, 0.5, 1.0), np.clip(light * (0.4 + texture), 0, 1)
         )
         edge = np.asarray(mask.filter(ImageFilter.GaussianBlur(0.008 * pixels))) / 255
-        values = _mix_fields(values, body, edge)
+        values = _mix(values, body, edge)
     return values
 
 
