@@ -26,6 +26,8 @@ SQUEEZE = 0.08
 """Things are made narrower or flatter by up to this share."""
 LEAST_LINE = 0.0135
 """Thinnest outline, as a share of the canvas: 1.3 pixels of 96."""
+MOST_LINE = 0.4
+"""Thickest outline, as a share of a thing's half extent: even a tiny thing keeps its inside."""
 
 
 def draw(scene: Scene, pixels: int = 96) -> NDArray[np.uint8]:
@@ -68,15 +70,15 @@ def _page(background: str, inks: list[Colour], size: int, rng: np.random.Generat
 
 def _colour_at(image: Image.Image, thing: Thing) -> Colour:
     last = image.width - 1
-    spot = (round(thing.x * last), round(thing.y * last))
-    red, green, blue = np.asarray(image.getpixel(spot)).tolist()
+    x, y = (min(max(round(place * last), 0), last) for place in (thing.x, thing.y))
+    red, green, blue = np.asarray(image.getpixel((x, y))).tolist()
     return red, green, blue
 
 
 def _pen(
     pencil: ImageDraw.ImageDraw, thing: Thing, size: int, inks: Inks, rng: np.random.Generator
 ) -> Pen:
-    line = max(float(rng.uniform(0.15, 0.21)), LEAST_LINE / thing.radius)
+    line = max(float(rng.uniform(0.15, 0.21)), min(LEAST_LINE / thing.radius, MOST_LINE))
     squeeze = float(rng.uniform(-SQUEEZE, SQUEEZE))
     placement = Placement(
         x=thing.x * size,

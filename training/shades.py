@@ -51,7 +51,7 @@ def pick_shade(name: str, on_dark: bool, rng: np.random.Generator) -> tuple[Colo
         float(rng.uniform(*span)) for span in (shade.hue, shade.saturation, shade.value)
     )
     if name == "black":
-        return _rgb(hue, saturation, value), _rgb(hue, saturation, value + 0.3)
+        return _rgb(hue, saturation, value), _rgb(hue, saturation, value + 0.2)
     if on_dark:
         value = max(value, LEAST_VALUE_ON_DARK)
         saturation = min(saturation, MOST_SATURATION_ON_DARK.get(name, 1.0))
