@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
-from llava_core.model import assemble, freeze_for_stage
+from llava_core.assembling import assemble, freeze_for_stage
 from llava_core.training.loop import LoopConfig, TrainingError, load_weights, train
 from training import checkpoint
 from training.instructions import caption_record, instruction_records, read_json, write_json
