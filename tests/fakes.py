@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from app.protocol import FinishReason, ModelInfo, Sampling
+from fastapi import FastAPI, Request, Response
+
+from app.protocol import FinishReason, Lease, ModelInfo, Sampling, WorkerStatus
 from llava_core.conversation import Conversation
 
 
@@ -56,3 +58,25 @@ class ScriptedBackend:
             self.steps += 1
             ended: FinishReason = "stop" if len(words) == len(self.words) else "length"
             yield ScriptedPiece(word, ended if count == len(words) else None, prompt, count)
+
+
+class LeaseDesk:
+    """The part of a controller that workers talk to: notes who registered, renewed and left."""
+
+    def __init__(self, seconds: float = 9.0, secret: str = "") -> None:
+        self.told: list[WorkerStatus] = []
+        self.left: list[str] = []
+        self.app = FastAPI()
+        expected = f"Bearer {secret}"
+
+        @self.app.post("/internal/workers")
+        async def register(status: WorkerStatus, request: Request) -> Response:
+            if secret and request.headers.get("authorization") != expected:
+                return Response(status_code=401)
+            self.told.append(status)
+            lease = Lease(worker_id=status.worker_id, seconds=seconds)
+            return Response(lease.model_dump_json(), media_type="application/json")
+
+        @self.app.delete("/internal/workers/{worker_id}")
+        async def leave(worker_id: str) -> None:
+            self.left.append(worker_id)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import httpx
 
@@ -33,12 +33,14 @@ class Registrar:
         settings: Settings,
         status: Callable[[], WorkerStatus],
         client: httpx.AsyncClient | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._settings = settings
         self._status = status
         self._url = f"{settings.controller_address}/internal/workers"
         # Never through a proxy of the environment: these are the project's own machines.
         self._client = client or httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False)
+        self._sleep = sleep
         self._known: bool | None = None
 
     async def run(self) -> None:
@@ -47,7 +49,7 @@ class Registrar:
         while True:
             lease = await self.renew()
             failures = 0 if lease else failures + 1
-            await asyncio.sleep(self._pause(lease, failures))
+            await self._sleep(self._pause(lease, failures))
 
     async def renew(self) -> Lease | None:
         """Tell the controller once; None where it could not be told."""
