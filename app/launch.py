@@ -28,11 +28,28 @@ STOP_SECONDS = 6.0
 REMINDER_SECONDS = 15.0
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """What ``python app.py`` does; returns the exit status."""
+def child_specs(settings: Settings) -> list[ChildSpec]:
+    """The three parts as commands; the secrets travel in the environment, where ``ps`` ends."""
+    return [
+        ChildSpec(
+            part,
+            [sys.executable, str(ROOT / "app.py"), part, *as_arguments(settings)],
+            as_environment(settings),
+        )
+        for part in PARTS
+    ]
+
+
+def main(
+    arguments: Sequence[str] | None = None,
+    specs: Callable[[Settings], list[ChildSpec]] = child_specs,
+) -> int:
+    """What ``python app.py`` does; returns the exit status. ``specs`` are the parts of ``all``."""
     command = parse(arguments)
     try:
-        return Launcher(command.settings).run() if command.part == "all" else run_part(command)
+        if command.part == "all":
+            return Launcher(command.settings, specs).run()
+        return run_part(command)
     except (StudioError, CoreError) as error:
         print(f"{error.message}\n{error.remedy}", file=sys.stderr)
         return 1
@@ -51,18 +68,6 @@ def run_part(command: Command) -> int:
         from app.ui.server import run
     run(command.settings)
     return 0
-
-
-def child_specs(settings: Settings) -> list[ChildSpec]:
-    """The three parts as commands; the secrets travel in the environment, where ``ps`` ends."""
-    return [
-        ChildSpec(
-            part,
-            [sys.executable, str(ROOT / "app.py"), part, *as_arguments(settings)],
-            as_environment(settings),
-        )
-        for part in PARTS
-    ]
 
 
 class Launcher:

@@ -27,6 +27,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "llava_core": (),
     "training": ("llava_core",),
     "app": ("app",),
+    "app.launch": ("app", "llava_core.errors"),
     "app.errors": (),
     "app.ports": ("app.errors",),
     "app.settings": (),
