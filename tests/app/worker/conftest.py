@@ -57,6 +57,11 @@ def question(text: str = "What is it?", **more: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": text}], **more}
 
 
+def events(body: str) -> list[str]:
+    """The ``data:`` lines of an event stream."""
+    return [line.removeprefix("data: ") for line in body.splitlines() if line.startswith("data:")]
+
+
 def data_url(image: Image.Image) -> str:
     """A picture as a client sends it."""
     buffer = io.BytesIO()

@@ -18,7 +18,7 @@ from app.protocol import ChatChunk, ChatCompletion, ChatMessage, ModelInfo
 from app.settings import Settings
 from app.worker.api import create_app
 from llava_core.conversation import Conversation, user
-from tests.app.worker.conftest import Worker, data_url, question
+from tests.app.worker.conftest import Worker, data_url, events, question
 from tests.fakes import ScriptedBackend
 from tests.servers import running
 
@@ -28,11 +28,6 @@ Start = Callable[..., Worker]
 def error_of(response: httpx.Response) -> dict[str, Any]:
     error: dict[str, Any] = response.json()["error"]
     return error
-
-
-def events(body: str) -> list[str]:
-    """The ``data:`` lines of an event stream."""
-    return [line.removeprefix("data: ") for line in body.splitlines() if line.startswith("data:")]
 
 
 def test_a_whole_answer_with_counts(start: Start) -> None:

@@ -1,0 +1,99 @@
+"""Which checkpoints a worker serves, under which names, and a real one behind the API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from app.errors import NotFound
+from app.settings import Settings
+from app.worker.checkpoint import CheckpointBackend, load_backend, model_id, sources
+from tests.app.worker.conftest import Worker, data_url, events
+from tests.tiny_checkpoint import make_tiny_checkpoint
+
+
+def checkpoint_folder(folder: Path) -> str:
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    return str(folder)
+
+
+def test_bundled_checkpoints_come_the_best_first(tmp_path: Path) -> None:
+    stages = [checkpoint_folder(tmp_path / f"llava-tiny-stage{n}") for n in (1, 2)]
+    (tmp_path / "notes").mkdir()
+    assert sources(Settings(), tmp_path) == stages[::-1]
+
+
+def test_named_checkpoints_come_in_their_order(tmp_path: Path) -> None:
+    checkpoint_folder(tmp_path / "bundled")
+    assert sources(Settings(model=["b", "a"]), tmp_path) == ["b", "a"]
+
+
+def test_without_any_checkpoint_it_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(NotFound) as caught:
+        sources(Settings(), tmp_path)
+    assert "make tiny" in caught.value.remedy and "--model" in caught.value.remedy
+
+
+def test_two_checkpoints_of_one_name_are_refused(tmp_path: Path) -> None:
+    named = [checkpoint_folder(tmp_path / parent / "same") for parent in ("a", "b")]
+    with pytest.raises(NotFound, match="'same'"):
+        sources(Settings(model=named), tmp_path)
+
+
+def test_a_model_is_called_like_its_folder_or_its_hub_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "mine"
+    checkpoint_folder(folder)
+    monkeypatch.chdir(folder)
+    assert model_id(str(folder)) == model_id(f"{folder}/") == model_id(".") == "mine"
+    assert model_id("llava-hf/llava-1.5-7b-hf") == "llava-hf/llava-1.5-7b-hf"
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> CheckpointBackend:
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    make_tiny_checkpoint(folder)
+    return load_backend(str(folder), Settings(precision="32bit", device="cpu"))
+
+
+def test_it_describes_itself(real: CheckpointBackend) -> None:
+    info = real.info
+    assert (info.id, info.precision) == ("tiny", "32bit")
+    assert info.context_length > 0 and info.parameters > 0
+    assert info.revision and info.template and info.source.endswith("tiny")
+
+
+def picture_question(colour: str, **more: Any) -> dict[str, Any]:
+    url = {"url": data_url(Image.new("RGB", (9, 9), colour))}
+    content = [{"type": "image_url", "image_url": url}, {"type": "text", "text": "What is it?"}]
+    return {"messages": [{"role": "user", "content": content}], "max_tokens": 6, **more}
+
+
+def test_a_real_checkpoint_answers_the_same_whole_and_streamed(
+    start: Callable[..., Worker], real: CheckpointBackend
+) -> None:
+    worker = start(real)
+    whole = worker.client.post("/v1/chat/completions", json=picture_question("red")).json()
+    text = whole["choices"][0]["message"]["content"]
+    assert whole["usage"]["completion_tokens"] in range(1, 7)
+    assert whole["usage"]["prompt_tokens"] > 1
+    body = picture_question("red", stream=True, stream_options={"include_usage": True})
+    streamed = worker.client.post("/v1/chat/completions", json=body)
+    chunks = [json.loads(line) for line in events(streamed.text)[:-1]]
+    deltas = [choice["delta"].get("content", "") for c in chunks for choice in c["choices"]]
+    assert "".join(deltas) == text
+    assert chunks[-1]["usage"] == whole["usage"]
+
+
+def test_a_conversation_longer_than_the_context_says_so(
+    start: Callable[..., Worker], real: CheckpointBackend
+) -> None:
+    reply = start(real).ask("word " * (2 * real.info.context_length))
+    assert (reply.status_code, reply.json()["error"]["code"]) == (400, "context_too_long")
