@@ -27,7 +27,7 @@ def as_studio_error(error: Exception) -> StudioError:
         return error
     for core_kind, kind in _KINDS:
         if isinstance(error, core_kind):
-            return kind(error.message, error.remedy)
+            return kind(f"{error.message.rstrip('.')}.", error.remedy)
     if is_out_of_memory(error):
         return OutOfMemory("The device ran out of memory while answering.")
     return StudioError(f"The model failed with {type(error).__name__}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import threading
@@ -173,8 +174,18 @@ def test_pictures_come_as_data_urls_only(start: Start, url: str) -> None:
     reply = start(backend).client.post(
         "/v1/chat/completions", json={"messages": [{"role": "user", "content": content}]}
     )
-    assert (reply.status_code, error_of(reply)["code"]) == (400, "bad_picture")
+    assert (reply.status_code, error_of(reply)["code"]) == (400, "bad_request")
+    assert "data: URLs only" in error_of(reply)["message"]
     assert backend.seen == []
+
+
+def test_what_is_not_a_picture_is_refused(start: Start) -> None:
+    url = "data:image/png;base64," + base64.b64encode(b"GIF, honestly").decode()
+    content = [{"type": "image_url", "image_url": {"url": url}}]
+    reply = start(ScriptedBackend()).client.post(
+        "/v1/chat/completions", json={"messages": [{"role": "user", "content": content}]}
+    )
+    assert (reply.status_code, error_of(reply)["code"]) == (400, "bad_picture")
 
 
 def test_too_many_pictures(start: Start) -> None:

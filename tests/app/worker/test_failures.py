@@ -35,7 +35,7 @@ from llava_core.errors import (
 def test_errors_of_the_core_keep_their_words(error: CoreError, kind: type[StudioError]) -> None:
     shown = as_studio_error(error)
     assert type(shown) is kind
-    assert (shown.message, shown.remedy) == (error.message, error.remedy)
+    assert (shown.message, shown.remedy) == (f"{error.message}.", error.remedy)
 
 
 @pytest.mark.parametrize(
