@@ -25,7 +25,7 @@ examples:
   python app.py
   python app.py --model llava-hf/llava-1.5-7b-hf --precision 4bit
   python app.py --model runs/mine --model assets/checkpoints/llava-tiny-stage2 --port 8000
-  python app.py worker --controller-url http://10.0.0.5:10000 --model /models/llava
+  python app.py worker --host 10.0.0.6 --controller-url http://10.0.0.5:10000 --model mine
 
 Each flag is also an environment variable: --data-dir is LLAVA_STUDIO_DATA_DIR."""
 
