@@ -1,11 +1,11 @@
 """What can go wrong in the core: what happened, and what the person can do.
 
-    CoreError
-    +-- PictureError        a picture that cannot be read, or is too large
-    +-- CheckpointError     a folder or hub id that cannot be loaded
-    +-- TemplateError       a chat template that does not fit
-    +-- ContextError        a conversation longer than the model's context
-    +-- MemoryShortage      a precision that does not fit into memory
+CoreError
++-- PictureError        a picture that cannot be read, or is too large
++-- CheckpointError     a folder or hub id that cannot be loaded
++-- TemplateError       a chat template that does not fit
++-- ContextError        a conversation longer than the model's context
++-- MemoryShortage      a precision that does not fit into memory
 """
 
 from __future__ import annotations

@@ -37,8 +37,7 @@ _BODY = (
 _CAPTION = _BODY.replace("<image>\\n", "<image>")
 
 NAMED_TEMPLATES: dict[str, str] = {
-    "vicuna_v1": _BODY
-    + "{%- for message in messages -%}"
+    "vicuna_v1": _BODY + "{%- for message in messages -%}"
     "{%- if message['role'] == 'system' -%}{{ body(message) + ' ' }}"
     "{%- elif message['role'] == 'user' -%}{{ 'USER: ' + body(message) + ' ' }}"
     "{%- else -%}{{ 'ASSISTANT: ' + body(message) + eos_token }}{%- endif -%}"
@@ -211,9 +210,7 @@ class Renderer:
             )
 
 
-def expand_image_tokens(
-    rendered: Rendered, image_token_id: int, counts: Sequence[int]
-) -> Rendered:
+def expand_image_tokens(rendered: Rendered, image_token_id: int, counts: Sequence[int]) -> Rendered:
     """The i-th image token repeated ``counts[i]`` times: one for each visual token of its picture.
 
     Raises ``ValueError`` where there are not as many counts as image tokens.

@@ -69,6 +69,7 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
         size=size,
         resample=Image.Resampling.BICUBIC,
         do_center_crop=False,
+        crop_size=size,
         do_rescale=True,
         do_normalize=True,
         image_mean=list(MEAN),

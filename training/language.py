@@ -22,12 +22,12 @@ from training.questions import (
     NO_PICTURE,
     NOTHING_KNOWN,
     Turn,
+    any_question,
+    article,
     ask_talk,
     at,
-    article,
     dialogue,
     sample_kinds,
-    any_question,
 )
 from training.samples import (
     Batch,

@@ -178,9 +178,7 @@ def ask_at_place(scene: Scene, rng: random.Random) -> Turn | None:
 def ask_absent(scene: Scene, rng: random.Random) -> Turn | None:
     kind = rng.choice([k for k in KINDS if all(t.kind != k for t in scene.things)])
     question = rng.choice(["What {c} is the {k}?", "How large is the {k}?", "Where is the {k}?"])
-    return Turn(
-        "absent", question.format(c=_colour_word(rng), k=kind), f"There is no {kind}."
-    )
+    return Turn("absent", question.format(c=_colour_word(rng), k=kind), f"There is no {kind}.")
 
 
 def ask_follow_up(thing: Thing, known: str, rng: random.Random) -> Turn | None:

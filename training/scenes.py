@@ -119,7 +119,9 @@ def _overlaps(a: Thing, b: Thing) -> bool:
     return (a.x - b.x) ** 2 + (a.y - b.y) ** 2 < (1.05 * (a.radius + b.radius)) ** 2
 
 
-def sample_scene(rng: random.Random, count: int | None = None, nothing_share: float = 0.06) -> Scene:
+def sample_scene(
+    rng: random.Random, count: int | None = None, nothing_share: float = 0.06
+) -> Scene:
     """A scene of ``count`` things (default: one to five) that do not overlap.
 
     With probability ``nothing_share`` (when ``count`` is None) a picture of nothing known.

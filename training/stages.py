@@ -46,7 +46,7 @@ def compute_features(
     tower = tower.to(device).eval()
     with torch.inference_mode():
         for start in range(0, len(pictures), 200):
-            part = torch.from_numpy(np.ascontiguousarray(pictures[start : start + 200]))
+            part = torch.from_numpy(np.array(pictures[start : start + 200]))
             features = patch_features(tower, normalise(part.to(device))).cpu().half().numpy()
             if array is None:
                 shape = (len(pictures), *features.shape[1:])

@@ -124,4 +124,6 @@ def build_store(chunks: Iterator[list[_Row]]) -> TokenStore:
             starts.append(starts[-1] + len(row_ids))
             kinds.append(row_kinds)
             pictures.append(row_pictures)
-    return TokenStore(np.concatenate(ids), np.concatenate(mask), np.asarray(starts), kinds, pictures)
+    return TokenStore(
+        np.concatenate(ids), np.concatenate(mask), np.asarray(starts), kinds, pictures
+    )

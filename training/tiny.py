@@ -72,9 +72,7 @@ class Tiny:
         drawn = scenes()
         seed = self.plan.seed * 1000 + 5 + len(name)
         write_json([caption_record(i, scene) for i, scene in enumerate(drawn)], captions)
-        number = write_json(
-            instruction_records(list(range(len(drawn))), drawn, seed), instructions
-        )
+        number = write_json(instruction_records(list(range(len(drawn))), drawn, seed), instructions)
         print(f"{number} records in {instructions}", flush=True)
 
     def pictures_path(self, name: str) -> Path:
@@ -102,9 +100,7 @@ class Tiny:
         tower = build_tower()
         data = dense_labels(self.plan.tower_scenes(), self.pictures("tower"))
         held_out = dense_labels(self.plan.held_out_scenes(), self.pictures("held_out"))
-        task = TowerTask(
-            tower, data, held_out, batch=self.plan.tower_batch, device=self.device
-        )
+        task = TowerTask(tower, data, held_out, batch=self.plan.tower_batch, device=self.device)
         config = LoopConfig(
             self.plan.tower_steps, self.plan.tower_minutes, evaluate_every=200, log_every=50
         )
@@ -167,9 +163,7 @@ class Tiny:
     def stage1(self) -> None:
         """Feature alignment: only W."""
         task = self._stage_task(1)
-        config = LoopConfig(
-            self.plan.stage1_steps, self.plan.stage1_minutes, evaluate_every=100
-        )
+        config = LoopConfig(self.plan.stage1_steps, self.plan.stage1_minutes, evaluate_every=100)
         train(task, config, self.folder / "stage1", _say, "stage 1")
 
     def stage2(self) -> None:

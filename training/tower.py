@@ -106,9 +106,7 @@ class TowerTask:
         self.batch, self.seed, self.device = batch, seed, torch.device(device)
         self.head = DenseHead(tower.config.hidden_size)
         self.module = nn.ModuleDict({"tower": tower, "head": self.head}).to(self.device)
-        matrices = [
-            p for n, p in tower.named_parameters() if p.ndim == 2 and "encoder" in n
-        ]
+        matrices = [p for n, p in tower.named_parameters() if p.ndim == 2 and "encoder" in n]
         chosen = {id(p) for p in matrices}
         others = [p for p in self.module.parameters() if id(p) not in chosen]
         self.optimisers = muon_and_adamw(matrices, others, muon_lr=0.02, adam_lr=1.5e-3)

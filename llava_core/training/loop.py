@@ -20,6 +20,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from llava_core.devices import native_bfloat16
 from llava_core.training.optim import cosine
 
 
@@ -89,7 +90,11 @@ class _Run:
     ) -> None:
         self.task, self.config, self.folder = task, config, folder
         self.report, self.name = report, name
-        self.accelerator = Accelerator(cpu=next(task.module.parameters()).device.type == "cpu")
+        device = next(task.module.parameters()).device
+        self.accelerator = Accelerator(
+            cpu=device.type == "cpu",
+            mixed_precision="bf16" if native_bfloat16(device) else "no",
+        )
         self.base_rates = [[g["lr"] for g in o.param_groups] for o in task.optimisers]
         self.step, self.seconds = 0, 0.0
         self.interrupted = False
@@ -124,6 +129,7 @@ class _Run:
                 self._save()
                 saved = time.monotonic()
         self._save()
+        self._log({"loss": smooth or 0.0, **self.task.evaluate()})
 
     def _one(self, progress: float) -> float:
         factor = cosine(progress, self.config.warm_up)

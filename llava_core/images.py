@@ -1,0 +1,124 @@
+"""The only place that decodes, checks and writes pictures.
+
+Limits on bytes and pixels are checked on the file's header, before any pixel is decoded, so that a
+decompression bomb costs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from llava_core.errors import PictureError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+"""File formats that are read; Pillow's other readers are never tried."""
+_SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """The largest picture that is decoded: size of its file in bytes, and its pixels."""
+
+    max_bytes: int = 20_000_000
+    max_pixels: int = 50_000_000
+
+
+def decode_image(data: bytes, limits: ImageLimits | None = None) -> Image.Image:
+    """The picture in a file's bytes, as RGB.
+
+    The first frame of an animation; turned as its EXIF orientation says; transparent parts on
+    white; palettes resolved; 16 bits scaled to 8. Raises :class:`PictureError` where the bytes are
+    not a picture, are cut off, or exceed the limits.
+    """
+    limits = limits or ImageLimits()
+    if len(data) > limits.max_bytes:
+        raise PictureError(
+            f"The picture's file has {len(data) / 1e6:.1f} MB; the limit is "
+            f"{limits.max_bytes / 1e6:.0f} MB",
+            "Save it smaller, for example as JPEG, and send it again.",
+        )
+    image = _open(data, limits)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image.seek(0)
+            image.load()
+            turned = ImageOps.exif_transpose(image)
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise PictureError(
+            "The picture is damaged or cut off, so it cannot be read to its end",
+            "Send the file again, or save it anew from the program that made it.",
+        ) from error
+    return _to_rgb(turned)
+
+
+def _open(data: bytes, limits: ImageLimits) -> Image.Image:
+    """The picture with only its header read, its pixel count within the limits."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise PictureError(
+            f"The picture has more than {limits.max_pixels / 1e6:.0f} million pixels",
+            "Make it smaller and send it again.",
+        ) from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise PictureError(
+            "This file is not a picture that can be read",
+            "Send a PNG, JPEG, WebP, GIF, BMP or TIFF picture.",
+        ) from error
+    width, height = image.size
+    if width < 1 or height < 1:
+        raise PictureError("The picture has no pixels", "Send another picture.")
+    if width * height > limits.max_pixels:
+        raise PictureError(
+            f"The picture has {width * height / 1e6:.0f} million pixels ({width} x {height}); "
+            f"the limit is {limits.max_pixels / 1e6:.0f} million",
+            "Make it smaller and send it again.",
+        )
+    return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in _SIXTEEN_BIT:
+        image = _eight_bit(image)
+    elif image.mode == "F":
+        image = Image.fromarray(np.clip(np.asarray(image), 0, 255).astype(np.uint8))
+    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+        coloured = image.convert("RGBA")
+        page = Image.new("RGBA", coloured.size, "white")
+        page.alpha_composite(coloured)
+        image = page
+    return image.convert("RGB")
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """0..65535 to 0..255; values that already fit into eight bits stay as they are."""
+    values = np.asarray(image).astype(np.int64)
+    if values.size and values.max() > 255:
+        values = values * 255 // 65535
+    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+
+
+def encode_image(image: Image.Image, media_type: str = "image/png") -> bytes:
+    """The picture's file without any metadata, as PNG (lossless) or JPEG (quality 92)."""
+    buffer = io.BytesIO()
+    clean = Image.new("RGB", image.size)
+    clean.paste(image)
+    if media_type == "image/jpeg":
+        clean.save(buffer, "JPEG", quality=92, subsampling=0)
+    else:
+        clean.save(buffer, "PNG", compress_level=3)
+    return buffer.getvalue()
+
+
+def sha256_of(data: bytes) -> str:
+    """The SHA-256 of some bytes, as 64 hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,97 @@
+"""A loaded LLaVA checkpoint: the model with everything that is needed to ask it something."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
+
+from llava_core.conversation import Conversation
+from llava_core.errors import ContextError
+from llava_core.templates import Renderer, expand_image_tokens
+
+Precision = Literal["32bit", "16bit", "8bit", "4bit"]
+
+
+@dataclass(frozen=True)
+class ModelInputs:
+    """What the model's forward takes for a prompt.
+
+    ``input_ids``: (1, T) with one image token for each visual token; ``pictures``: the image
+    processor's output, for LLaVA ``pixel_values`` (images, 3, H, W), empty without pictures.
+    """
+
+    input_ids: Tensor
+    pictures: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens of the prompt, visual tokens included."""
+        return int(self.input_ids.shape[1])
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model with its processor, renderer and facts; made by llava_core.loading."""
+
+    model: PreTrainedModel
+    processor: ProcessorMixin
+    tokenizer: PreTrainedTokenizerBase
+    renderer: Renderer
+    name: str
+    revision: str
+    precision: Precision
+    device: torch.device
+    context_length: int
+    parameters: int
+    sees: str
+    suggestions: tuple[str, ...]
+    template_name: str
+
+    def prepare(self, conversation: Conversation) -> ModelInputs:
+        """Render the conversation and process its pictures, on the model's device.
+
+        Raises :class:`ContextError` where no token of an answer would fit any more.
+        """
+        rendered = self.renderer.render(conversation, generation_prompt=True)
+        pictures: dict[str, Tensor] = {}
+        if rendered.images:
+            processed = self.processor.image_processor(list(rendered.images), return_tensors="pt")
+            counts = self.visual_token_counts(processed, len(rendered.images))
+            pictures = self._on_device(processed)
+            rendered = expand_image_tokens(rendered, self.renderer.image_token_id, counts)
+        needed = len(rendered.token_ids) + 1
+        if needed > self.context_length:
+            raise ContextError(
+                f"the conversation takes {needed} tokens; the model has room for "
+                f"{self.context_length}",
+                "Start a new chat, or send a shorter message or fewer pictures.",
+                needed=needed,
+                available=self.context_length,
+            )
+        return ModelInputs(torch.tensor([rendered.token_ids], device=self.device), pictures)
+
+    def visual_token_counts(self, processed: Mapping[str, Any], number: int) -> list[int]:
+        """How many visual tokens each processed picture takes, by the checkpoint's own processor."""
+        token = self.renderer.image_token
+        return [
+            self.processor.replace_image_token(processed, index).count(token)
+            for index in range(number)
+        ]
+
+    def _on_device(self, processed: Mapping[str, Any]) -> dict[str, Tensor]:
+        """The image processor's tensors on the model's device, floats in its precision."""
+        return {
+            name: value.to(self.device, self.dtype if value.is_floating_point() else None)
+            for name, value in processed.items()
+            if isinstance(value, Tensor)
+        }
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights that are not quantised; pixel values are given in it."""
+        return next(p.dtype for p in self.model.parameters() if p.is_floating_point())
