@@ -1,0 +1,88 @@
+"""The database engine, its migrations, and its errors in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
+
+from app.errors import DatabaseBusy, StorageFailed, StudioError
+
+BUSY_SECONDS = 5.0
+"""How long SQLite waits for a lock before it gives up."""
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def open_database(url: str, busy_seconds: float = BUSY_SECONDS) -> Engine:
+    """Connect, and bring the tables to the newest version.
+
+    SQLite runs in WAL mode with foreign keys on. Raises :class:`StorageFailed` where the database
+    cannot be opened, with what to do.
+    """
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            _make_folder(parsed.database)
+            engine = create_engine(url, connect_args={"timeout": busy_seconds})
+            event.listen(engine, "connect", _sqlite_settings)
+        else:
+            engine = create_engine(url, pool_pre_ping=True)
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        raise StorageFailed(
+            f"The database URL cannot be used: {error}.",
+            "Give an SQLAlchemy URL, such as postgresql+psycopg://user@host/name, and install its "
+            "driver.",
+        ) from error
+    with database_errors():
+        upgrade(engine)
+    return engine
+
+
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Run the migrations up to ``revision``."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Translate the driver's errors: locked, full, not writable."""
+    try:
+        yield
+    except StudioError:
+        raise
+    except OperationalError as error:
+        text = str(error.orig).lower()
+        if "locked" in text or "busy" in text or "deadlock" in text or "timeout" in text:
+            raise DatabaseBusy("The database is locked by another program.") from error
+        raise StorageFailed(f"The database cannot be used: {error.orig}.") from error
+    except DatabaseError as error:
+        raise StorageFailed(f"The database cannot be used: {error.orig}.") from error
+
+
+def _make_folder(database: str | None) -> None:
+    if database and database != ":memory:":
+        try:
+            Path(database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageFailed(
+                f"The data folder {Path(database).parent} cannot be written: {error.strerror}."
+            ) from error
+
+
+def _sqlite_settings(connection: Any, record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()

@@ -1,0 +1,356 @@
+"""Everything the controller asks of the database, as methods of :class:`Store`.
+
+All methods block; call them off the event loop. Errors come as :class:`app.errors.StudioError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.db.models import Answer, Conversation, Image, Question, QuestionImage, Rating, new_id, now
+from app.db.pictures import PictureFiles
+from app.db.session import database_errors, open_database
+from app.db.views import conversation_view, rating_view
+from app.errors import NotFound
+from app.pictures import Picture
+from app.protocol import ModelInfo, RatingRequest, StoredConversation
+from app.protocol import Rating as RatingView
+from app.settings import Settings
+
+TITLE_LENGTH = 80
+
+
+@dataclass(frozen=True)
+class NewTurn:
+    """A question to be stored: ``conversation_id`` None begins a conversation."""
+
+    person: str
+    text: str
+    pictures: tuple[Picture, ...] = ()
+    conversation_id: str | None = None
+    parent_answer_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The ids of a turn whose answer is about to be written."""
+
+    conversation_id: str
+    question_id: str
+    answer_id: str
+
+
+@dataclass(frozen=True)
+class PastTurn:
+    """A question with its pictures and the answer on the path, as the model is to see them."""
+
+    text: str
+    pictures: tuple[tuple[str, str], ...]
+    """(sha256, media type) of each."""
+    answer: str | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an answer stands: its text so far, and its figures once it has ended."""
+
+    text: str
+    finish_reason: str | None = None
+    error: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    first_token_seconds: float | None = None
+    total_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One conversation in a list."""
+
+    id: str
+    title: str
+    model: str
+    updated_at: str
+
+
+@dataclass(frozen=True)
+class AnswerSource:
+    """What made an answer: model and sampling."""
+
+    model: ModelInfo
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+class Store:
+    """The database and the pictures' files."""
+
+    def __init__(self, engine: Engine, images_dir: Path) -> None:
+        self._engine = engine
+        self.files = PictureFiles(images_dir)
+
+    @classmethod
+    def open(cls, settings: Settings) -> Store:
+        """Open the database of the settings, its tables at the newest version."""
+        return cls(open_database(settings.database), settings.images_dir)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        with database_errors(), Session(self._engine) as session, session.begin():
+            yield session
+
+    # --- turns ---
+
+    def begin_turn(self, turn: NewTurn, source: AnswerSource) -> Begun:
+        """Store a question with its pictures, and an empty answer as the conversation's head."""
+        for picture in turn.pictures:
+            self.files.write(picture)
+        with self._session() as session:
+            conversation = self._conversation_for(session, turn, source.model.id)
+            question = Question(
+                id=new_id("q"),
+                conversation_id=conversation.id,
+                parent_answer_id=turn.parent_answer_id,
+                text=turn.text,
+            )
+            session.add(question)
+            for picture in turn.pictures:
+                _add_image(session, picture)
+            session.flush()
+            for position, picture in enumerate(turn.pictures):
+                session.add(
+                    QuestionImage(
+                        question_id=question.id, position=position, sha256=picture.sha256
+                    )
+                )
+            return self._begin_answer(session, conversation, question.id, source)
+
+    def begin_sibling(self, person: str, answer_id: str, source: AnswerSource) -> Begun:
+        """Another, empty answer to the question of ``answer_id``; the former one stays."""
+        with self._session() as session:
+            answer = _owned_answer(session, person, answer_id)
+            conversation = answer.question.conversation
+            return self._begin_answer(session, conversation, answer.question_id, source)
+
+    def _begin_answer(
+        self, session: Session, conversation: Conversation, question_id: str, source: AnswerSource
+    ) -> Begun:
+        info = source.model
+        answer = Answer(
+            id=new_id("ans"),
+            question_id=question_id,
+            model=info.id,
+            revision=info.revision,
+            precision=info.precision,
+            template=info.template,
+            parameters=source.parameters,
+        )
+        session.add(answer)
+        conversation.head_answer_id = answer.id
+        conversation.model = info.id
+        conversation.updated_at = now()
+        return Begun(conversation.id, question_id, answer.id)
+
+    def add_history(self, turn: NewTurn, answer: str) -> tuple[str, str]:
+        """Store a turn that a client brought along; returns conversation and answer id."""
+        source = AnswerSource(ModelInfo(id="client"))
+        begun = self.begin_turn(turn, source)
+        self.save_answer(begun.answer_id, Outcome(answer, finish_reason="stop"))
+        return begun.conversation_id, begun.answer_id
+
+    def _conversation_for(self, session: Session, turn: NewTurn, model: str) -> Conversation:
+        if turn.conversation_id is not None:
+            return _owned_conversation(session, turn.person, turn.conversation_id)
+        title = " ".join(turn.text.split())[:TITLE_LENGTH]
+        conversation = Conversation(
+            id=new_id("conv"), person=turn.person, title=title, model=model
+        )
+        session.add(conversation)
+        session.flush()
+        return conversation
+
+    def save_answer(self, answer_id: str, outcome: Outcome) -> None:
+        """Write an answer's text so far, or its end."""
+        with self._session() as session:
+            session.execute(
+                update(Answer).where(Answer.id == answer_id).values(**vars(outcome))
+            )
+
+    def close_unfinished(self) -> int:
+        """Mark answers that a stopped program left half written; returns how many there were."""
+        with self._session() as session:
+            result = session.execute(
+                update(Answer)
+                .where(Answer.finish_reason.is_(None))
+                .values(finish_reason="error", error="worker_lost")
+            )
+            return int(getattr(result, "rowcount", 0))
+
+    # --- reading ---
+
+    def head(self, person: str, conversation_id: str) -> str | None:
+        """The answer that the conversation's current path ends with."""
+        with self._session() as session:
+            return _owned_conversation(session, person, conversation_id).head_answer_id
+
+    def path(self, person: str, conversation_id: str, answer_id: str | None) -> list[PastTurn]:
+        """The turns from the first question to ``answer_id``, as a model is to see them."""
+        with self._session() as session:
+            _owned_conversation(session, person, conversation_id)
+            answers = _path(session, conversation_id, answer_id)
+            return [_past_turn(answer.question, answer.text) for answer in answers]
+
+    def path_to_question(self, person: str, answer_id: str) -> list[PastTurn]:
+        """The turns up to the question of ``answer_id``, that question last and unanswered."""
+        with self._session() as session:
+            answer = _owned_answer(session, person, answer_id)
+            question = answer.question
+            before = _path(session, question.conversation_id, question.parent_answer_id)
+            turns = [_past_turn(past.question, past.text) for past in before]
+            return [*turns, _past_turn(question, None)]
+
+    def conversations(self, person: str, limit: int = 100) -> list[Summary]:
+        """The person's conversations, the last used first."""
+        with self._session() as session:
+            rows = session.scalars(
+                select(Conversation)
+                .where(Conversation.person == person)
+                .order_by(Conversation.updated_at.desc())
+                .limit(limit)
+            )
+            return [Summary(row.id, row.title, row.model, row.updated_at) for row in rows]
+
+    def conversation(self, person: str, conversation_id: str) -> StoredConversation:
+        """The current path with all sibling answers and the person's ratings."""
+        with self._session() as session:
+            conversation = _owned_conversation(session, person, conversation_id)
+            answers = _path(session, conversation_id, conversation.head_answer_id)
+            ratings = _ratings(session, person, [a.question_id for a in answers])
+            return conversation_view(conversation, answers, ratings)
+
+    def set_head(
+        self, person: str, conversation_id: str, answer_id: str | None
+    ) -> StoredConversation:
+        """Make an answer the end of the current path; None goes back before the first question."""
+        with self._session() as session:
+            conversation = _owned_conversation(session, person, conversation_id)
+            if answer_id is not None:
+                answer = _owned_answer(session, person, answer_id)
+                if answer.question.conversation_id != conversation_id:
+                    raise NotFound(f"The answer {answer_id} is not of this conversation.")
+            conversation.head_answer_id = answer_id
+        return self.conversation(person, conversation_id)
+
+    def image(self, sha256: str) -> tuple[bytes, str]:
+        """A stored picture: its bytes and media type."""
+        with self._session() as session:
+            image = session.get(Image, sha256)
+            if image is None:
+                raise NotFound("There is no such picture.")
+            media_type = image.media_type
+        return self.files.read(sha256, media_type), media_type
+
+    # --- ratings ---
+
+    def rate(self, person: str, request: RatingRequest) -> RatingView:
+        """Store or change the person's rating of an answer."""
+        try:
+            return self._rate(person, request)
+        except IntegrityError:
+            return self._rate(person, request)
+
+    def _rate(self, person: str, request: RatingRequest) -> RatingView:
+        with self._session() as session:
+            if session.get(Answer, request.answer_id) is None:
+                raise NotFound(f"There is no answer {request.answer_id!r}.")
+            rating = _rating(session, person, request.answer_id)
+            if rating is None:
+                rating = Rating(id=new_id("rat"), answer_id=request.answer_id, person=person)
+                session.add(rating)
+            rating.value, rating.reason = request.value, request.reason
+            rating.comment = request.comment
+            rating.updated_at = now()
+            session.flush()
+            return rating_view(rating)
+
+    def unrate(self, person: str, answer_id: str) -> None:
+        """Take the person's rating of an answer back; nothing happens where there is none."""
+        with self._session() as session:
+            rating = _rating(session, person, answer_id)
+            if rating is not None:
+                session.delete(rating)
+
+
+def _add_image(session: Session, picture: Picture) -> None:
+    if session.get(Image, picture.sha256) is None:
+        session.add(
+            Image(
+                sha256=picture.sha256,
+                media_type=picture.media_type,
+                width=picture.width,
+                height=picture.height,
+                bytes=len(picture.data),
+            )
+        )
+        session.flush()
+
+
+def _owned_conversation(session: Session, person: str, conversation_id: str) -> Conversation:
+    conversation = session.get(Conversation, conversation_id)
+    if conversation is None or conversation.person != person:
+        raise NotFound(f"There is no conversation {conversation_id!r}.")
+    return conversation
+
+
+def _owned_answer(session: Session, person: str, answer_id: str) -> Answer:
+    answer = session.get(Answer, answer_id)
+    if answer is None or answer.question.conversation.person != person:
+        raise NotFound(f"There is no answer {answer_id!r}.")
+    return answer
+
+
+def _path(session: Session, conversation_id: str, answer_id: str | None) -> list[Answer]:
+    """Answers from the first turn to ``answer_id``."""
+    answers: list[Answer] = []
+    while answer_id is not None:
+        answer = session.get(Answer, answer_id)
+        if answer is None or answer.question.conversation_id != conversation_id:
+            raise NotFound(f"There is no answer {answer_id!r} in this conversation.")
+        answers.append(answer)
+        answer_id = answer.question.parent_answer_id
+    return answers[::-1]
+
+
+def _past_turn(question: Question, answer: str | None) -> PastTurn:
+    pictures = tuple((p.image.sha256, p.image.media_type) for p in question.pictures)
+    return PastTurn(question.text, pictures, answer)
+
+
+def _rating(session: Session, person: str, answer_id: str) -> Rating | None:
+    found: Rating | None = session.scalar(
+        select(Rating).where(Rating.answer_id == answer_id, Rating.person == person)
+    )
+    return found
+
+
+def _ratings(session: Session, person: str, questions: Sequence[str]) -> dict[str, Rating]:
+    """The person's ratings of all answers to these questions, by answer."""
+    rows = session.scalars(
+        select(Rating)
+        .join(Answer, Answer.id == Rating.answer_id)
+        .where(Answer.question_id.in_(questions), Rating.person == person)
+    )
+    return {row.answer_id: row for row in rows}
+
+
