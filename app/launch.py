@@ -20,7 +20,6 @@ from app.flags import Command, as_arguments, as_environment, parse
 from app.ports import PortTaken, check_free
 from app.settings import ROOT, Settings
 from app.supervisor import Supervisor
-from llava_core.errors import CoreError
 
 PARTS = ("controller", "worker", "ui")
 STOP_SECONDS = 6.0
@@ -50,7 +49,7 @@ def main(
         if command.part == "all":
             return Launcher(command.settings, specs).run()
         return run_part(command)
-    except (StudioError, CoreError) as error:
+    except StudioError as error:
         print(f"{error.message}\n{error.remedy}", file=sys.stderr)
         return 1
 

@@ -27,7 +27,6 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "llava_core": (),
     "training": ("llava_core",),
     "app": ("app",),
-    "app.launch": ("app", "llava_core.errors"),
     "app.errors": (),
     "app.ports": ("app.errors",),
     "app.settings": (),
@@ -104,7 +103,11 @@ def offences(name: str, source: str, is_package: bool = False) -> list[str]:
     return wrong
 
 
-@pytest.mark.parametrize("name", modules())
+# Alembic runs its scripts itself, in a context that it sets up.
+IMPORTABLE = [name for name in modules() if not under(name, "app.db.migrations")]
+
+
+@pytest.mark.parametrize("name", IMPORTABLE)
 def test_every_module_can_be_imported(name: str) -> None:
     importlib.import_module(name)
 

@@ -12,7 +12,8 @@ from app.protocol import ModelInfo, Sampling
 from app.settings import BUNDLED, Settings
 from app.worker.backend import Backend, Piece
 from llava_core.conversation import Conversation
-from llava_core.engine.generate import SamplingParams, generate
+from llava_core.engine.generate import generate
+from llava_core.engine.sampling import SamplingParams
 from llava_core.loading import load_checkpoint
 from llava_core.model import Checkpoint
 
@@ -92,6 +93,7 @@ def load_backend(source: str, settings: Settings) -> CheckpointBackend:
     started = time.monotonic()
     checkpoint = load_checkpoint(source, precision=settings.precision, device=settings.device)
     backend = CheckpointBackend(checkpoint, source)
+    footprint: int = checkpoint.model.get_memory_footprint()  # type: ignore[no-untyped-call]
     log.info(
         "%s is ready after %.1f s: %.1f million parameters, %s, on %s, %.0f MB",
         backend.info.id,
@@ -99,6 +101,6 @@ def load_backend(source: str, settings: Settings) -> CheckpointBackend:
         backend.info.parameters / 1e6,
         backend.info.precision,
         checkpoint.device,
-        checkpoint.model.get_memory_footprint() / 1e6,
+        footprint / 1e6,
     )
     return backend

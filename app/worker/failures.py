@@ -6,6 +6,7 @@ import torch
 
 from app.errors import BadPicture, BadRequest, ContextTooLong, OutOfMemory, StudioError
 from llava_core.errors import (
+    CheckpointError,
     ContextError,
     CoreError,
     MemoryShortage,
@@ -18,6 +19,7 @@ _KINDS: tuple[tuple[type[CoreError], type[StudioError]], ...] = (
     (ContextError, ContextTooLong),
     (MemoryShortage, OutOfMemory),
     (TemplateError, BadRequest),
+    (CheckpointError, BadRequest),
 )
 
 
@@ -27,7 +29,7 @@ def as_studio_error(error: Exception) -> StudioError:
         return error
     for core_kind, kind in _KINDS:
         if isinstance(error, core_kind):
-            return kind(f"{error.message.rstrip('.')}.", error.remedy)
+            return kind(_sentence(error.message), error.remedy)
     if is_out_of_memory(error):
         return OutOfMemory("The device ran out of memory while answering.")
     return StudioError(f"The model failed with {type(error).__name__}.")
@@ -38,3 +40,8 @@ def is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def _sentence(message: str) -> str:
+    """The core's messages begin in lower case and have no full stop."""
+    return f"{message[:1].upper()}{message[1:].rstrip('.')}."

@@ -18,8 +18,10 @@ from app.settings import Settings
 from app.worker.api import create_app
 from app.worker.backend import Backend
 from app.worker.checkpoint import load_backends
+from app.worker.failures import as_studio_error
 from app.worker.registration import Registrar
 from app.worker.service import Service
+from llava_core.errors import CoreError
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +40,7 @@ class _Server(uvicorn.Server):
 def run(settings: Settings) -> None:
     """Run the worker until SIGTERM or SIGINT.
 
-    Raises :class:`app.errors.StudioError` or :class:`llava_core.errors.CoreError` where it cannot
-    start.
+    Raises :class:`app.errors.StudioError` where it cannot start.
     """
     with listen(settings.host, settings.worker_port, "--worker-port") as sock:
         asyncio.run(serve(settings, sock))
@@ -110,6 +111,8 @@ def _loading(settings: Settings) -> asyncio.Future[list[Backend]]:
     def load() -> None:
         try:
             backends = load_backends(settings)
+        except CoreError as error:
+            loop.call_soon_threadsafe(loaded.set_exception, as_studio_error(error))
         except Exception as error:
             loop.call_soon_threadsafe(loaded.set_exception, error)
         else:

@@ -15,6 +15,7 @@ from app.errors import (
 )
 from app.worker.failures import as_studio_error
 from llava_core.errors import (
+    CheckpointError,
     ContextError,
     CoreError,
     MemoryShortage,
@@ -30,12 +31,13 @@ from llava_core.errors import (
         (ContextError("too long", "start anew", needed=9, available=4), ContextTooLong),
         (MemoryShortage("no room", "use 4bit"), OutOfMemory),
         (TemplateError("odd roles", "alternate"), BadRequest),
+        (CheckpointError("no weights", "fetch them"), BadRequest),
     ],
 )
 def test_errors_of_the_core_keep_their_words(error: CoreError, kind: type[StudioError]) -> None:
     shown = as_studio_error(error)
     assert type(shown) is kind
-    assert (shown.message, shown.remedy) == (f"{error.message}.", error.remedy)
+    assert (shown.message, shown.remedy) == (f"{error.message.capitalize()}.", error.remedy)
 
 
 @pytest.mark.parametrize(
