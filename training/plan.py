@@ -25,9 +25,9 @@ class Plan:
     language_steps: int = 6_000
     language_minutes: float = 30.0
     stage1_steps: int = 600
-    stage1_minutes: float = 8.0
+    stage1_minutes: float = 5.0
     stage2_steps: int = 12_000
-    stage2_minutes: float = 75.0
+    stage2_minutes: float = 50.0
     tower_batch: int = 48
     language_tokens: int = 3000
     stage1_tokens: int = 3000

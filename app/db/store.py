@@ -130,9 +130,7 @@ class Store:
             session.flush()
             for position, picture in enumerate(turn.pictures):
                 session.add(
-                    QuestionImage(
-                        question_id=question.id, position=position, sha256=picture.sha256
-                    )
+                    QuestionImage(question_id=question.id, position=position, sha256=picture.sha256)
                 )
             return self._begin_answer(session, conversation, question.id, source)
 
@@ -173,9 +171,7 @@ class Store:
         if turn.conversation_id is not None:
             return _owned_conversation(session, turn.person, turn.conversation_id)
         title = " ".join(turn.text.split())[:TITLE_LENGTH]
-        conversation = Conversation(
-            id=new_id("conv"), person=turn.person, title=title, model=model
-        )
+        conversation = Conversation(id=new_id("conv"), person=turn.person, title=title, model=model)
         session.add(conversation)
         session.flush()
         return conversation
@@ -183,9 +179,7 @@ class Store:
     def save_answer(self, answer_id: str, outcome: Outcome) -> None:
         """Write an answer's text so far, or its end."""
         with self._session() as session:
-            session.execute(
-                update(Answer).where(Answer.id == answer_id).values(**vars(outcome))
-            )
+            session.execute(update(Answer).where(Answer.id == answer_id).values(**vars(outcome)))
 
     def close_unfinished(self) -> int:
         """Mark answers that a stopped program left half written; returns how many there were."""
@@ -352,5 +346,3 @@ def _ratings(session: Session, person: str, questions: Sequence[str]) -> dict[st
         .where(Answer.question_id.in_(questions), Rating.person == person)
     )
     return {row.answer_id: row for row in rows}
-
-

@@ -27,7 +27,9 @@ def upgrade() -> None:
     op.create_table(
         "questions",
         sa.Column("id", sa.String(40), primary_key=True),
-        sa.Column("conversation_id", sa.String(40), sa.ForeignKey("conversations.id"), nullable=False),
+        sa.Column(
+            "conversation_id", sa.String(40), sa.ForeignKey("conversations.id"), nullable=False
+        ),
         sa.Column("parent_answer_id", sa.String(40)),
         sa.Column("text", sa.Text, nullable=False),
         sa.Column("created_at", sa.String(32), nullable=False),

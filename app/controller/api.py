@@ -1,0 +1,230 @@
+"""The controller's HTTP interface: chat, models, conversations, ratings, and the workers' desk."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+import httpx
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
+
+from app.controller.chat import Chat, Run
+from app.controller.registry import Registry
+from app.controller.relay import Relay
+from app.controller.wire import events, whole
+from app.db.store import Store
+from app.errors import BadRequest, NotFound, StudioError
+from app.http import body_limit, check_secret, error_response, invalid, read_body, request_id
+from app.protocol import (
+    PERSON_HEADER,
+    REQUEST_ID_HEADER,
+    ChatRequest,
+    HeadRequest,
+    Lease,
+    ModelList,
+    Rating,
+    RatingRequest,
+    StoredConversation,
+    WorkerStatus,
+)
+from app.settings import Settings
+
+SMALL_BODY = 1_000_000
+"""Bytes of a request that holds no picture."""
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+
+def create_app(
+    settings: Settings, clock: Callable[[], float] = time.monotonic, store: Store | None = None
+) -> FastAPI:
+    """The controller app. Raises :class:`StudioError` where its database cannot be opened."""
+    store = store or Store.open(settings)
+    store.close_unfinished()
+    registry = Registry(clock, settings.lease_seconds)
+    # Never through a proxy of the environment: workers are the project's own machines.
+    client = httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=None))
+    relay = Relay(client, settings.secret, settings.answer_timeout_seconds)
+    chat = Chat(store, registry, relay, settings)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await chat.close()
+        await client.aclose()
+        store.close()
+
+    app = FastAPI(title="LLaVA Studio", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.chat, app.state.registry, app.state.store = chat, registry, store
+    app.include_router(_public(settings, chat))
+    app.include_router(_conversations(store))
+    app.include_router(_workers(settings, registry))
+    for kind in (StudioError, Exception):
+        app.add_exception_handler(kind, error_response)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _http_error)
+    app.add_exception_handler(_ClientGone, lambda _request, _error: Response(status_code=499))
+    return app
+
+
+def _public(settings: Settings, chat: Chat) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/health")
+    async def health() -> dict[str, object]:
+        registry = chat.registry
+        return {
+            "status": "ok",
+            "workers": len(registry.workers()),
+            "models": len(registry.models()),
+        }
+
+    @router.get("/v1/models")
+    async def models() -> ModelList:
+        return ModelList(data=chat.registry.models())
+
+    @router.post("/v1/chat/completions", response_model=None)
+    async def chat_completions(request: Request) -> Response:
+        body = await read_body(request, body_limit(settings))
+        wanted = await asyncio.to_thread(_validated, ChatRequest, body)
+        person = _person(request, wanted.user)
+        run = await _unless_gone(request, chat.begin(wanted, person, request_id(request)))
+        headers = {REQUEST_ID_HEADER: run.request_id}
+        if not wanted.stream:
+            try:
+                answer = await _unless_gone(request, whole(run))
+            finally:
+                run.cancel()
+            return JSONResponse(answer.model_dump(exclude_none=True), headers=headers)
+        usage = bool(wanted.stream_options and wanted.stream_options.include_usage)
+        return _EventResponse(run, events(run, usage), headers)
+
+    @router.post("/api/ratings")
+    async def rate(request: Request) -> Rating:
+        rating = _validated(RatingRequest, await read_body(request, SMALL_BODY))
+        return await asyncio.to_thread(chat.store.rate, _person(request), rating)
+
+    @router.delete("/api/ratings/{answer_id}", status_code=204)
+    async def unrate(answer_id: str, request: Request) -> None:
+        await asyncio.to_thread(chat.store.unrate, _person(request), answer_id)
+
+    return router
+
+
+def _conversations(store: Store) -> APIRouter:
+    router = APIRouter(prefix="/api")
+
+    @router.get("/conversations")
+    async def conversations(request: Request) -> list[dict[str, str]]:
+        rows = await asyncio.to_thread(store.conversations, _person(request))
+        return [asdict(row) for row in rows]
+
+    @router.get("/conversations/{conversation_id}")
+    async def conversation(conversation_id: str, request: Request) -> StoredConversation:
+        return await asyncio.to_thread(store.conversation, _person(request), conversation_id)
+
+    @router.post("/conversations/{conversation_id}/head")
+    async def set_head(conversation_id: str, request: Request) -> StoredConversation:
+        wanted = _validated(HeadRequest, await read_body(request, SMALL_BODY))
+        return await asyncio.to_thread(
+            store.set_head, _person(request), conversation_id, wanted.answer_id
+        )
+
+    @router.get("/images/{sha256}")
+    async def image(sha256: str) -> Response:
+        data, media_type = await asyncio.to_thread(store.image, sha256)
+        headers = {
+            "Cache-Control": "private, max-age=31536000, immutable",
+            "X-Content-Type-Options": "nosniff",
+        }
+        return Response(data, media_type=media_type, headers=headers)
+
+    return router
+
+
+def _workers(settings: Settings, registry: Registry) -> APIRouter:
+    router = APIRouter(prefix="/internal")
+
+    @router.post("/workers")
+    async def register(request: Request) -> Lease:
+        check_secret(request, settings.secret)
+        return registry.register(_validated(WorkerStatus, await read_body(request, SMALL_BODY)))
+
+    @router.delete("/workers/{worker_id}", status_code=204)
+    async def leave(worker_id: str, request: Request) -> None:
+        check_secret(request, settings.secret)
+        registry.leave(worker_id)
+
+    return router
+
+
+def _validated(kind: type[M], body: bytes) -> M:
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        raise invalid(error) from error
+
+
+def _person(request: Request, user: str | None = None) -> str:
+    """Who asks: the page's header, or OpenAI's ``user``, or "local"."""
+    return (request.headers.get(PERSON_HEADER) or user or "local")[:200]
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    """Starlette's and FastAPI's own errors, in our shape."""
+    if isinstance(error, HTTPException) and error.status_code in (404, 405):
+        shown: StudioError = NotFound(
+            f"There is no {request.method} {request.url.path}.", "See docs/serving.md."
+        )
+    else:
+        shown = BadRequest("The request is not valid.")
+    return error_response(request, shown)
+
+
+class _ClientGone(Exception):
+    """The client closed the connection before the answer began."""
+
+
+async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The result of ``work``; it is cancelled where the client leaves before."""
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait([task, gone], return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise _ClientGone
+        return task.result()
+    finally:
+        gone.cancel()
+        if not task.done():
+            task.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    """Returns when the client has closed the connection; the body must have been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+class _EventResponse(StreamingResponse):
+    """Server-sent events; however the stream ends, the answer behind it ends too."""
+
+    def __init__(self, run: Run, content: AsyncIterator[str], headers: dict[str, str]) -> None:
+        unbuffered = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        super().__init__(content, headers=headers | unbuffered, media_type="text/event-stream")
+        self._run = run
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._run.cancel()
