@@ -223,8 +223,8 @@ class Run:
         except StudioError as error:
             self._fail(error)
         if not self._opened.done():
-            error = self.progress.error or StudioError("The request was cancelled.")
-            self._opened.set_exception(error)
+            reason = self.progress.error or StudioError("The request was cancelled.")
+            self._opened.set_exception(reason)
             self._opened.exception()
         self._queue.put_nowait(_END)
 
