@@ -209,8 +209,8 @@ class Tiny:
             pad_id=int(tokenizer.pad_token_id),
             image_id=int(tokenizer.convert_tokens_to_ids(IMAGE)),
             batch_tokens=self.plan.stage1_tokens if stage == 1 else self.plan.stage2_tokens,
-            muon_lr=0.01,
-            adam_lr=2e-3 if stage == 1 else 1e-3,
+            muon_lr=0.02,
+            adam_lr=2e-3,
             seed=self.plan.seed,
             device=self.device,
         )
