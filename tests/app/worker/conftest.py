@@ -18,6 +18,7 @@ from PIL import Image
 
 from app.settings import Settings
 from app.worker.api import create_app
+from app.worker.backend import Backend
 from app.worker.service import Service
 from tests.fakes import ScriptedBackend
 from tests.servers import running
@@ -79,13 +80,13 @@ def start(settings: Settings) -> Iterator[Callable[..., Worker]]:
     """Starts workers with the given backends, and stops them after the test."""
     with ExitStack() as stack:
 
-        def start_worker(*backends: ScriptedBackend, **changes: Any) -> Worker:
+        def start_worker(*backends: Backend, **changes: Any) -> Worker:
             changed = settings.model_copy(update=changes)
             app = create_app(changed, backends)
             worker = Worker(app.state.service, stack.enter_context(running(app)))
             stack.callback(worker.client.close)
             for backend in backends:
-                if backend.gate:
+                if isinstance(backend, ScriptedBackend) and backend.gate:
                     stack.callback(backend.gate.release, 1000)
             return worker
 
