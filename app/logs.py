@@ -13,8 +13,9 @@ _LINE = re.compile(r"^[\d-]+ [\d:,]+ (?P<level>[A-Z]+) \S+: (?P<message>.*)$")
 def configure(level: str) -> None:
     """Log from ``level`` (debug, info, warning, error) upwards, all parts of the app alike."""
     logging.basicConfig(level=level.upper(), format=FORMAT, force=True)
-    # Its own line for each request would drown ours.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # A line for each request, or for each of its own parts, would drown ours.
+    for chatty in ("httpx", "alembic.runtime.plugins"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def warning_in(line: str) -> str | None:

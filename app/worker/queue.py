@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 
 from app.errors import Busy
 from app.protocol import Sampling
-from app.worker.backend import Backend
+from app.worker.backend import Backend, Piece
 from app.worker.failures import as_studio_error
 from app.worker.ticket import Ticket
 from llava_core.conversation import Conversation
@@ -101,9 +102,21 @@ class ModelQueue:
 
     def _answer(self, ticket: Ticket) -> None:
         ticket.started.set()
+        started = time.monotonic()
+        piece: Piece | None = None
         cancelled = ticket.cancelled.is_set
         for piece in self.backend.generate(ticket.conversation, ticket.sampling, cancelled):
             ticket.hand_over(piece)
+        if piece:
+            log.info(
+                "request %s to %s: %s after %.2f s, %d tokens in, %d out",
+                ticket.request_id,
+                self.backend.info.id,
+                piece.finish_reason or "cancelled",
+                time.monotonic() - started,
+                piece.prompt_tokens,
+                piece.completion_tokens,
+            )
 
     def _failure(self, error: Exception, ticket: Ticket) -> Exception:
         translated = as_studio_error(error)
