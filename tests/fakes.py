@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from fastapi import FastAPI, Request, Response
+from starlette.types import Receive, Scope, Send
 
 from app.protocol import FinishReason, Lease, ModelInfo, Sampling, WorkerStatus
 from llava_core.conversation import Conversation
@@ -80,3 +82,32 @@ class LeaseDesk:
         @self.app.delete("/internal/workers/{worker_id}")
         async def leave(worker_id: str) -> None:
             self.left.append(worker_id)
+
+
+class BreakingWorker:
+    """A worker whose connection breaks in the middle of every answer, after ``words``."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = words
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The smallest ASGI app that streams chat chunks and then dies."""
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for word in self.words:
+            choice = {"index": 0, "delta": {"content": word}}
+            chunk = {"id": "x", "created": 1, "model": "breaking", "choices": [choice]}
+            body = f"data: {json.dumps(chunk)}\n\n".encode()
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+        # Returning without the last part of the body makes the server drop the connection.
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        kind = (await receive())["type"].removeprefix("lifespan.")
+        await send({"type": f"lifespan.{kind}.complete"})
+        if kind == "shutdown":
+            return

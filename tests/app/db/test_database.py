@@ -1,0 +1,136 @@
+"""Migrations, storage and the database's errors."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, text
+
+from app.controller.api import create_app
+from app.db.models import Base
+from app.db.session import open_database, upgrade
+from app.db.store import AnswerSource, NewTurn, Outcome, Store
+from app.errors import DatabaseBusy, NotFound, StorageFailed
+from app.pictures import Picture
+from app.protocol import ModelInfo
+from app.settings import Settings
+
+SOURCE = AnswerSource(ModelInfo(id="m", revision="r", precision="32bit", template="t"), {"seed": 1})
+PICTURE = Picture(b"bytes", "image/png", 2, 3, "ab" * 32)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(open_database(f"sqlite:///{tmp_path / 'x.db'}", 0.2), tmp_path / "images")
+
+
+def test_the_migrations_make_the_tables_of_the_models(tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'x.db'}")
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
+        assert connection.scalar(text("PRAGMA foreign_keys")) == 1
+    engine.dispose()
+
+
+def test_rows_of_the_oldest_version_survive(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    old = create_engine(url)
+    upgrade(old, "0001")
+    with old.begin() as connection:
+        connection.execute(
+            text("INSERT INTO conversations VALUES ('conv_1', 'p', 'Old', 'm', NULL, 'a', 'b')")
+        )
+    old.dispose()
+    engine = open_database(url)
+    store = Store(engine, tmp_path / "images")
+    assert [summary.title for summary in store.conversations("p")] == ["Old"]
+    store.close()
+
+
+def test_everything_that_made_an_answer_is_a_row(store: Store, tmp_path: Path) -> None:
+    begun = store.begin_turn(NewTurn("p", "What?", (PICTURE,)), SOURCE)
+    store.save_answer(begun.answer_id, Outcome("Red.", "stop", None, 10, 2, 0.1, 0.2))
+    store.close()
+    rows = sqlite3.connect(tmp_path / "x.db").execute(
+        "SELECT model, revision, precision, template, parameters, text, prompt_tokens, "
+        "completion_tokens, first_token_seconds, total_seconds FROM answers"
+    )
+    assert list(rows) == [("m", "r", "32bit", "t", '{"seed": 1}', "Red.", 10, 2, 0.1, 0.2)]
+
+
+def test_a_picture_is_stored_once(store: Store, tmp_path: Path) -> None:
+    first = store.begin_turn(NewTurn("p", "one", (PICTURE, PICTURE)), SOURCE)
+    store.begin_turn(
+        NewTurn("p", "two", (PICTURE,), first.conversation_id, first.answer_id), SOURCE
+    )
+    files = [path for path in (tmp_path / "images").rglob("*") if path.is_file()]
+    assert [path.name for path in files] == [f"{'ab' * 32}.png"]
+    assert store.image("ab" * 32) == (b"bytes", "image/png")
+    store.close()
+
+
+def test_unfinished_answers_of_a_crash_are_closed(store: Store) -> None:
+    begun = store.begin_turn(NewTurn("p", "What?"), SOURCE)
+    store.save_answer(begun.answer_id, Outcome("half an ans"))
+    assert store.close_unfinished() == 1
+    answer = store.conversation("p", begun.conversation_id).turns[0].answers[0]
+    assert (answer.text, answer.finish_reason, answer.error) == (
+        "half an ans",
+        "error",
+        "worker_lost",
+    )
+    store.close()
+
+
+def test_a_locked_database_is_busy_not_broken(store: Store, tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "x.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DatabaseBusy, match="locked"):
+        store.begin_turn(NewTurn("p", "What?"), SOURCE)
+    other.execute("ROLLBACK")
+    other.close()
+    store.begin_turn(NewTurn("p", "What?"), SOURCE)
+    store.close()
+
+
+def test_a_data_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageFailed, match="cannot be written") as caught:
+        create_app(Settings(data_dir=tmp_path / "file" / "data"))
+    assert "--data-dir" in caught.value.remedy
+
+
+def test_a_full_disk_loses_no_question(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StorageFailed, match="No space left"):
+        store.begin_turn(NewTurn("p", "What?", (PICTURE,)), SOURCE)
+    assert [path for path in (tmp_path / "images").rglob("*") if path.is_file()] == []
+    assert store.conversations("p") == []
+    store.close()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "nodialect://x/y"])
+def test_a_wrong_database_url_says_what_to_give(url: str) -> None:
+    with pytest.raises(StorageFailed, match="database URL") as caught:
+        open_database(url)
+    assert "SQLAlchemy URL" in caught.value.remedy
+
+
+def test_an_answer_of_another_conversation_is_not_followed(store: Store) -> None:
+    one = store.begin_turn(NewTurn("p", "one"), SOURCE)
+    two = store.begin_turn(NewTurn("p", "two"), SOURCE)
+    with pytest.raises(NotFound):
+        store.path("p", one.conversation_id, two.answer_id)
+    with pytest.raises(NotFound):
+        store.set_head("p", one.conversation_id, two.answer_id)
+    store.close()
