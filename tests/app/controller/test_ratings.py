@@ -23,11 +23,7 @@ def ratings_in(desk: Desk, conversation: str) -> dict[str, object]:
 def test_the_same_thumb_twice_is_one_rating(desk: Desk, backend: ScriptedBackend) -> None:
     reply = answer_of(desk, backend)
     body = {"answer_id": reply["id"], "value": "up", "reason": "correct"}
-    with ThreadPoolExecutor(8) as pool:
-        ids = {
-            desk.client.post("/api/ratings", json=body).json()["id"]
-            for body in pool.map(lambda _: body, range(8))
-        }
+    ids = {desk.client.post("/api/ratings", json=body).json()["id"] for _ in range(3)}
     assert len(ids) == 1
 
 
