@@ -1,0 +1,121 @@
+"""Opening the page, starting anew, going back, and looking at other answers."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from app.errors import NotFound, StudioError
+from app.protocol import StoredConversation, StoredImage
+from app.ui.answering import Answering
+from app.ui.client import ControllerClient
+from app.ui.screen import Change, Draft, Models, Pager, RatingPanel, failed, showing
+from app.ui.tab import Tab
+
+NO_MODEL = "No model is ready yet. Wait some seconds: the page will notice when one is."
+SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", "image/gif": ".gif"}
+
+
+class Browsing:
+    """Moves between conversations and along their branches; asks no model.
+
+    ``uploads`` is the folder in which pictures that go back into the message box are put.
+    """
+
+    def __init__(self, client: ControllerClient, answering: Answering, uploads: Path) -> None:
+        self._client = client
+        self._answering = answering
+        self._uploads = uploads
+
+    async def open(self, tab: Tab, wanted: str | None) -> Change:
+        """The page as it is loaded: the ``wanted`` conversation, else the tab's last one."""
+        try:
+            served = await self._client.list_models()
+            change = await self._conversation(tab, wanted or tab.conversation)
+        except StudioError as error:
+            return failed(error).but(tab=tab, models=Models((), None, ""), busy=False)
+        shown = change.tab or tab
+        models = Models.of(served, tab.model, shown.model)
+        notice = "" if served else NO_MODEL
+        return change.but(tab=shown, models=models, notice=notice)
+
+    async def models(self, tab: Tab, chosen: str | None) -> Change:
+        """The models that are served now, the chosen one kept where it still is."""
+        try:
+            served = await self._client.list_models()
+        except StudioError as error:
+            return failed(error)
+        models = Models.of(served, chosen, tab.model)
+        return Change(models=models, notice="" if served else NO_MODEL)
+
+    async def choose(self, tab: Tab, chosen: str | None) -> Change:
+        """Another model for the next answers."""
+        change = await self.models(tab, chosen)
+        if change.models:
+            change = change.but(tab=tab.model_copy(update={"model": change.models.chosen}))
+        return change
+
+    def fresh(self, tab: Tab) -> Change:
+        """An empty conversation; the former one stays stored."""
+        return Change(
+            tab=tab.fresh(),
+            messages=[],
+            feedback=[],
+            pager=Pager(),
+            panel=RatingPanel(),
+            draft=Draft(),
+            busy=False,
+            notice="",
+        )
+
+    async def undo(self, tab: Tab) -> Change:
+        """Take the last question back into the box, with its pictures; nothing is deleted."""
+        try:
+            conversation = await self._here(tab)
+            turn = conversation.turns[-1]
+            parent = tab.path[-2] if len(tab.path) > 1 else None
+            files = tuple([await self._file(image) for image in turn.images])
+            earlier = await self._client.set_head(tab.person, conversation.id, parent)
+        except StudioError as error:
+            return failed(error)
+        return showing(tab, earlier).but(draft=Draft(turn.text, files))
+
+    async def step(self, tab: Tab, by: int) -> Change:
+        """Show the next (+1) or the former (-1) answer to the last question."""
+        try:
+            conversation = await self._here(tab)
+            answers = [answer.id for answer in conversation.turns[-1].answers]
+            target = answers.index(tab.path[-1]) + by
+            if not 0 <= target < len(answers):
+                return showing(tab, conversation)
+            moved = await self._client.set_head(tab.person, conversation.id, answers[target])
+        except StudioError as error:
+            return failed(error)
+        return showing(tab, moved)
+
+    async def _conversation(self, tab: Tab, conversation_id: str | None) -> Change:
+        """The conversation; an empty one where it is not there (another database, say)."""
+        if not conversation_id:
+            return self.fresh(tab)
+        try:
+            stored = await self._answering.settled(tab.person, conversation_id)
+        except NotFound:
+            return self.fresh(tab)
+        return showing(tab.model_copy(update={"model": tab.model or stored.model}), stored)
+
+    async def _here(self, tab: Tab) -> StoredConversation:
+        """The conversation along this tab's path, whatever other tabs have done to it."""
+        if not (tab.conversation and tab.last_answer):
+            raise NotFound("There is nothing to go back to.", "Ask a question first.")
+        return await self._client.set_head(tab.person, tab.conversation, tab.last_answer)
+
+    async def _file(self, image: StoredImage) -> str:
+        """A stored picture as a file, for the message box."""
+        picture = await self._client.picture(image.sha256)
+        self._uploads.mkdir(parents=True, exist_ok=True)
+        suffix = SUFFIXES.get(picture.media_type, ".png")
+        with tempfile.NamedTemporaryFile(
+            dir=self._uploads, prefix="picture-", suffix=suffix, delete=False
+        ) as file:
+            file.write(picture.data)
+        return file.name

@@ -1,0 +1,197 @@
+"""The only way from the page to the controller."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import BaseModel
+
+from app.errors import StudioError, from_wire
+from app.protocol import (
+    PERSON_HEADER,
+    ChatMessage,
+    ChatRequest,
+    HeadRequest,
+    ModelInfo,
+    ModelList,
+    Rating,
+    RatingRequest,
+    Sampling,
+    StoredConversation,
+)
+from app.settings import Settings
+from app.ui.events import AnswerEvent, read_events
+
+W = TypeVar("W", bound=BaseModel)
+
+QUICK = httpx.Timeout(10.0, connect=3.0)
+"""For everything but answers: the controller reads its database, no model is asked."""
+
+
+class ControllerGone(StudioError):
+    """The controller does not answer."""
+
+    code = "controller_gone"
+    status = 503
+    default_remedy = "Wait some seconds and try again; it may be starting."
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A stored picture's file."""
+
+    data: bytes
+    media_type: str
+
+
+class ControllerClient:
+    """The controller's HTTP interface as methods; every one raises :class:`StudioError`."""
+
+    def __init__(self, settings: Settings, transport: httpx.AsyncBaseTransport | None = None):
+        # A worker's longest silence, and some seconds for the controller to say so.
+        silence = settings.answer_timeout_seconds + 15
+        self._answering = httpx.Timeout(30.0, connect=3.0, read=silence)
+        self._http = httpx.AsyncClient(
+            base_url=settings.controller_address,
+            timeout=QUICK,
+            trust_env=False,
+            transport=transport,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def list_models(self) -> list[ModelInfo]:
+        """The models that can be asked now."""
+        return (await self._call(ModelList, "GET", "/v1/models")).data
+
+    def ask(
+        self,
+        person: str,
+        message: ChatMessage,
+        sampling: Sampling,
+        *,
+        model: str,
+        conversation_id: str | None = None,
+        parent_answer_id: str | None = None,
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """Ask a question and follow its answer; closing the iterator stops the model."""
+        request = ChatRequest(
+            model=model,
+            messages=[message],
+            stream=True,
+            conversation_id=conversation_id,
+            parent_answer_id=parent_answer_id,
+            **_given(sampling),
+        )
+        return self.stream_chat(person, request)
+
+    def regenerate(
+        self, person: str, conversation_id: str, answer_id: str, sampling: Sampling, *, model: str
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """Follow another answer to the question of this answer, which is kept."""
+        request = ChatRequest(
+            model=model,
+            stream=True,
+            conversation_id=conversation_id,
+            regenerate_of=answer_id,
+            **_given(sampling),
+        )
+        return self.stream_chat(person, request)
+
+    async def stream_chat(
+        self, person: str, request: ChatRequest
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """``POST /v1/chat/completions``: the events of a streamed answer, as they come."""
+        try:
+            async with self._http.stream(
+                "POST",
+                "/v1/chat/completions",
+                json=request.model_dump(mode="json", exclude_none=True),
+                headers={PERSON_HEADER: person},
+                timeout=self._answering,
+            ) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise _error_in(response)
+                async with aclosing(read_events(response.aiter_lines())) as events:
+                    async for event in events:
+                        yield event
+        except httpx.TransportError as error:
+            raise _gone(error) from error
+
+    async def conversation(self, person: str, conversation_id: str) -> StoredConversation:
+        """The conversation's current path, with the person's ratings."""
+        path = f"/api/conversations/{conversation_id}"
+        return await self._call(StoredConversation, "GET", path, person=person)
+
+    async def set_head(
+        self, person: str, conversation_id: str, answer_id: str | None
+    ) -> StoredConversation:
+        """Make this answer the end of the path; None: go back to before the first question."""
+        path = f"/api/conversations/{conversation_id}/head"
+        body = HeadRequest(answer_id=answer_id)
+        return await self._call(StoredConversation, "POST", path, person=person, body=body)
+
+    async def rate(self, person: str, rating: RatingRequest) -> Rating:
+        """Store or change the person's rating of an answer."""
+        return await self._call(Rating, "POST", "/api/ratings", person=person, body=rating)
+
+    async def unrate(self, person: str, answer_id: str) -> None:
+        """Take the person's rating of an answer back."""
+        await self._send("DELETE", f"/api/ratings/{answer_id}", person=person)
+
+    async def picture(self, sha256: str) -> Picture:
+        """A stored picture's file."""
+        response = await self._send("GET", f"/api/images/{sha256}")
+        return Picture(response.content, response.headers.get("content-type", "image/png"))
+
+    async def _call(self, kind: type[W], method: str, path: str, **how: Any) -> W:
+        response = await self._send(method, path, **how)
+        try:
+            return kind.model_validate_json(response.content)
+        except ValueError as error:
+            message = f"The controller's reply to {method} {path} cannot be read."
+            remedy = "Start page and controller from the same version."
+            raise StudioError(message, remedy) from error
+
+    async def _send(
+        self, method: str, path: str, *, person: str | None = None, body: BaseModel | None = None
+    ) -> httpx.Response:
+        headers = {PERSON_HEADER: person} if person else {}
+        content = body.model_dump(mode="json") if body else None
+        try:
+            response = await self._http.request(method, path, json=content, headers=headers)
+        except httpx.TransportError as error:
+            raise _gone(error) from error
+        if response.is_error:
+            raise _error_in(response)
+        return response
+
+
+def _given(sampling: Sampling) -> dict[str, Any]:
+    return sampling.model_dump(exclude_none=True)
+
+
+def _gone(error: httpx.TransportError) -> ControllerGone:
+    if isinstance(error, httpx.ReadTimeout):
+        return ControllerGone("The controller has been silent for too long.")
+    return ControllerGone("The controller, the part that keeps your chats, does not answer.")
+
+
+def _error_in(response: httpx.Response) -> StudioError:
+    """The error that an unsuccessful reply reports."""
+    try:
+        body = json.loads(response.content)
+    except ValueError:
+        body = None
+    if isinstance(body, dict) and isinstance(body.get("error"), dict):
+        return from_wire(body)
+    return StudioError(f"The controller refused with status {response.status_code}.")

@@ -1,0 +1,122 @@
+"""The page as a web application: Gradio's Blocks at "/", and the stored pictures beside it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import gradio as gr
+from fastapi import FastAPI, Response
+from gradio.utils import get_upload_folder
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import StudioError
+from app.settings import ROOT, Settings
+from app.ui.answering import Answering
+from app.ui.browsing import Browsing
+from app.ui.client import ControllerClient
+from app.ui.examples import load_examples
+from app.ui.messages import PICTURE_PATH
+from app.ui.rating import RatingHandlers
+from app.ui.theme import StudioTheme
+from app.ui.view import LOGO, build
+from app.ui.wiring import wire
+
+STYLE = ROOT / "assets" / "style.css"
+SCRIPT = ROOT / "assets" / "page.js"
+MOST_WAITING = 200
+"""Events of all visitors that may wait in the queue."""
+CLEAN_UP_SECONDS = 3600
+KEEP_UPLOADS_SECONDS = 24 * 3600
+FOREVER = "public, max-age=31536000, immutable"
+CONTENT_POLICY = (
+    "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; "
+    "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+)
+"""Nothing is loaded from elsewhere, whatever a model writes: a picture in an answer's Markdown
+would tell its server that it was read. Gradio needs inline scripts."""
+
+
+def create_app(settings: Settings, client: ControllerClient | None = None) -> FastAPI:
+    """The page's web application; ``client`` replaces the way to the controller in tests."""
+    controller = client or ControllerClient(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await controller.close()
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    _serve_pictures(app, controller)
+    app.add_middleware(ContentPolicy)
+    mounted: FastAPI = gr.mount_gradio_app(
+        app,
+        create_blocks(settings, controller),
+        path="/",
+        server_name=settings.host,
+        server_port=settings.port,
+        footer_links=[],
+        run_history=False,
+        show_error=True,
+        max_file_size=settings.max_upload_mb * 1_000_000,
+        favicon_path=str(LOGO),
+        ssr_mode=False,
+        mcp_server=False,
+        pwa=False,
+        theme=StudioTheme(),
+        css_paths=STYLE,
+        head=f"<script>{SCRIPT.read_text('utf-8')}</script>",
+    )
+    return mounted
+
+
+def create_blocks(settings: Settings, controller: ControllerClient) -> gr.Blocks:
+    """The chat page, wired to its handlers."""
+    blocks = gr.Blocks(
+        title="LLaVA Studio",
+        analytics_enabled=False,
+        fill_height=True,
+        delete_cache=(CLEAN_UP_SECONDS, KEEP_UPLOADS_SECONDS),
+    )
+    answering = Answering(controller)
+    uploads = Path(get_upload_folder()) / "taken-back"
+    with blocks:
+        wire(
+            blocks,
+            build(settings, load_examples()),
+            answering,
+            Browsing(controller, answering, uploads),
+            RatingHandlers(controller),
+        )
+    blocks.queue(max_size=MOST_WAITING, default_concurrency_limit=None, api_open=False)
+    return blocks
+
+
+def _serve_pictures(app: FastAPI, controller: ControllerClient) -> None:
+    @app.get(f"/{PICTURE_PATH}/{{sha256}}")
+    async def picture(sha256: str) -> Response:
+        try:
+            stored = await controller.picture(sha256)
+        except StudioError as error:
+            return Response(f"{error.message} {error.remedy}", error.status)
+        headers = {"cache-control": FOREVER, "x-content-type-options": "nosniff"}
+        return Response(stored.data, media_type=stored.media_type, headers=headers)
+
+
+class ContentPolicy:
+    """ASGI middleware that adds the policy to every response."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_policy(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["content-security-policy"] = CONTENT_POLICY
+                headers["referrer-policy"] = "same-origin"
+            await send(message)
+
+        await self._app(scope, receive, send_with_policy)

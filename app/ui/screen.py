@@ -1,0 +1,125 @@
+"""What a handler wants changed on the page, by name; what it leaves out stays as it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from app.errors import StudioError
+from app.protocol import ModelInfo, Rating, RatingValue, Sampling, StoredConversation
+from app.ui.messages import ChatMessage, chosen_answer, feedback_of, messages_of
+from app.ui.tab import Tab
+
+REASONS_FOR: dict[RatingValue, dict[str, str]] = {
+    "up": {"It is correct": "correct", "It is clear": "clear", "Something else": "other"},
+    "down": {
+        "It is wrong": "wrong",
+        "It names things that are not there": "invented",
+        "Something is missing": "incomplete",
+        "It is hard to understand": "unclear",
+        "Something else": "other",
+    },
+    "flag": {
+        "It is offensive": "offensive",
+        "It names things that are not there": "invented",
+        "Something else": "other",
+    },
+}
+"""For each rating the reasons offered, in words, and as app.protocol.REASONS calls them."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What stands in the message box: words, and the paths of uploaded pictures."""
+
+    text: str = ""
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which model is asked, and how it picks its words."""
+
+    model: str
+    sampling: Sampling
+
+
+@dataclass(frozen=True)
+class Pager:
+    """Which of several answers to the last question is shown; counted from 1."""
+
+    position: int = 1
+    total: int = 1
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models on offer, which of them is chosen, and what it can see."""
+
+    names: tuple[str, ...]
+    chosen: str | None
+    sees: str
+
+    @classmethod
+    def of(cls, served: list[ModelInfo], *wishes: str | None) -> Models:
+        """The first wish that is served is chosen, else the first model."""
+        by_name = {model.id: model for model in served}
+        chosen = next((wish for wish in wishes if wish in by_name), next(iter(by_name), None))
+        return cls(tuple(by_name), chosen, by_name[chosen].sees if chosen else "")
+
+
+@dataclass(frozen=True)
+class RatingPanel:
+    """The question for a reason; ``rating`` None: closed."""
+
+    rating: Rating | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """New values for parts of the page; None: unchanged. ``notice`` "" removes the notice."""
+
+    tab: Tab | None = None
+    messages: list[ChatMessage] | None = None
+    feedback: list[str | None] | None = None
+    pager: Pager | None = None
+    draft: Draft | None = None
+    busy: bool | None = None
+    notice: str | None = None
+    models: Models | None = None
+    panel: RatingPanel | None = None
+
+    def but(self, **changes: object) -> Change:
+        """The same with some values replaced."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+
+def sentence(error: StudioError) -> str:
+    """What happened and what to do next, for the notice."""
+    return f"{error.message.rstrip()} {error.remedy}".strip()
+
+
+def failed(error: StudioError) -> Change:
+    """Nothing but the notice of what went wrong."""
+    return Change(notice=sentence(error))
+
+
+def showing(tab: Tab, conversation: StoredConversation) -> Change:
+    """The whole conversation as it is stored now, ready for the next question."""
+    return Change(
+        tab=tab.shows(conversation),
+        messages=messages_of(conversation),
+        feedback=feedback_of(conversation),
+        pager=pager_of(conversation),
+        panel=RatingPanel(),
+        busy=False,
+        notice="",
+    )
+
+
+def pager_of(conversation: StoredConversation) -> Pager:
+    """Where the shown answer stands among all answers to the last question."""
+    if not conversation.turns:
+        return Pager()
+    turn = conversation.turns[-1]
+    shown = chosen_answer(turn)
+    return Pager(turn.answers.index(shown) + 1, len(turn.answers)) if shown else Pager()

@@ -1,0 +1,21 @@
+"""The page's process."""
+
+from __future__ import annotations
+
+import uvicorn
+
+from app.ports import listen
+from app.settings import Settings
+from app.ui.page import create_app
+
+
+def run(settings: Settings) -> None:
+    """Serve the page until SIGTERM or SIGINT.
+
+    Raises :class:`app.ports.PortTaken` where its port cannot be listened on.
+    """
+    with listen(settings.host, settings.port, "--port") as sock:
+        config = uvicorn.Config(
+            create_app(settings), log_config=None, access_log=False, timeout_graceful_shutdown=5
+        )
+        uvicorn.Server(config).run(sockets=[sock])

@@ -1,0 +1,68 @@
+"""What one browser tab remembers, kept in the browser, so that the page's server may restart."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.protocol import RatingValue, StoredConversation
+
+
+class Rated(BaseModel):
+    """The rating whose reason is asked for at the moment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    answer_id: str
+    value: RatingValue
+
+
+class Tab(BaseModel):
+    """Who asks, which conversation the tab shows, and the answers it shows, in order.
+
+    ``path`` says what this tab shows, which can differ from what another tab has done to the same
+    conversation since: the next question continues what the person sees.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    person: str = Field(min_length=8, max_length=64)
+    conversation: str | None = None
+    path: tuple[str, ...] = ()
+    model: str | None = None
+    rated: Rated | None = None
+
+    @classmethod
+    def new(cls) -> Tab:
+        """A tab of a person who was never here."""
+        return cls(person=secrets.token_hex(16))
+
+    @classmethod
+    def read(cls, stored: Any) -> Tab:
+        """The tab that the browser has stored; a new one where that is nothing or unreadable."""
+        try:
+            return cls.model_validate(stored)
+        except ValidationError:
+            return cls.new()
+
+    def store(self) -> dict[str, Any]:
+        """What the browser keeps."""
+        return self.model_dump(mode="json")
+
+    @property
+    def last_answer(self) -> str | None:
+        """The answer that the next question continues."""
+        return self.path[-1] if self.path else None
+
+    def fresh(self) -> Tab:
+        """The same person with an empty conversation."""
+        return Tab(person=self.person, model=self.model)
+
+    def shows(self, conversation: StoredConversation) -> Tab:
+        """The tab when it shows the conversation's current path."""
+        path = tuple(turn.chosen for turn in conversation.turns if turn.chosen)
+        return self.model_copy(
+            update={"conversation": conversation.id, "path": path, "rated": None}
+        )

@@ -1,0 +1,148 @@
+"""Which handler runs on which event of the page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from app.protocol import Sampling
+from app.ui.answering import Answering
+from app.ui.browsing import Browsing
+from app.ui.rating import RatingHandlers
+from app.ui.screen import Choice, Draft
+from app.ui.tab import Tab
+from app.ui.view import View
+
+REMEMBER_IN_ADDRESS = """
+(tab) => {
+  const url = new URL(window.location.href);
+  if (tab && tab.conversation) url.searchParams.set("chat", tab.conversation);
+  else url.searchParams.delete("chat");
+  window.history.replaceState(window.history.state, "", url);
+}
+"""
+"""Each tab finds its own conversation again when it is reloaded."""
+
+
+def wire(
+    blocks: gr.Blocks, view: View, answering: Answering, browsing: Browsing, rating: RatingHandlers
+) -> None:
+    """Connect the parts of the page with the handlers; call it inside ``gr.Blocks``."""
+    on: dict[str, Any] = {
+        "outputs": view.changing,
+        "show_progress": "hidden",
+        "api_visibility": "private",
+    }
+    _wire_answers(view, answering, browsing, on)
+    _wire_ratings(view, rating, on)
+
+    async def opened(stored: Any, request: gr.Request) -> dict[Any, Any]:
+        wanted = request.query_params.get("chat")
+        return view.apply(await browsing.open(Tab.read(stored), wanted))
+
+    async def models(stored: Any, chosen: str | None) -> dict[Any, Any]:
+        return view.apply(await browsing.models(Tab.read(stored), chosen))
+
+    async def choose(stored: Any, chosen: str | None) -> dict[Any, Any]:
+        return view.apply(await browsing.choose(Tab.read(stored), chosen))
+
+    async def undo(stored: Any) -> dict[Any, Any]:
+        return view.apply(await browsing.undo(Tab.read(stored)))
+
+    async def step(by: int, stored: Any) -> dict[Any, Any]:
+        return view.apply(await browsing.step(Tab.read(stored), by))
+
+    blocks.load(opened, view.tab, **on)
+    view.waiting.tick(opened, view.tab, **on)
+    view.tab.change(None, view.tab, js=REMEMBER_IN_ADDRESS)
+    view.model.focus(models, [view.tab, view.model], **on)
+    view.model.input(choose, [view.tab, view.model], **on)
+    view.chat.undo(undo, view.tab, **on)
+    view.former.click(partial(step, -1), view.tab, **on)
+    view.next.click(partial(step, +1), view.tab, **on)
+
+
+def _wire_answers(view: View, answering: Answering, browsing: Browsing, on: dict[str, Any]) -> None:
+    async def answer(
+        event: gr.EventData,
+        stored: Any,
+        box: dict[str, Any] | None,
+        shown: list[Any],
+        model: str | None,
+        temperature: float,
+        top_p: float,
+        max_tokens: int,
+    ) -> AsyncIterator[dict[Any, Any]]:
+        tab = Tab.read(stored)
+        sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=int(max_tokens))
+        choice = Choice(model or "", sampling)
+        changes = (
+            answering.regenerate(tab, shown, choice)
+            if _is_retry(event)
+            else answering.send(tab, _draft(event, box), shown, choice)
+        )
+        async with aclosing(changes):
+            async for change in changes:
+                yield view.apply(change)
+
+    async def stopped(stored: Any) -> dict[Any, Any]:
+        return view.apply(await answering.settle(Tab.read(stored)))
+
+    def fresh(stored: Any) -> dict[Any, Any]:
+        return view.apply(browsing.fresh(Tab.read(stored)))
+
+    sampling = [view.temperature, view.top_p, view.max_tokens]
+    # One event for all ways to ask, so that a second one waits for the first to end.
+    asking = gr.on(
+        [view.box.submit, view.chat.retry, view.chat.example_select],
+        answer,
+        [view.tab, view.box, view.chat, view.model, *sampling],
+        trigger_mode="once",
+        **on,
+    )
+    view.box.stop(stopped, view.tab, cancels=[asking], **on)
+    gr.on([view.new.click, view.chat.clear], fresh, view.tab, cancels=[asking], **on)
+
+
+def _wire_ratings(view: View, rating: RatingHandlers, on: dict[str, Any]) -> None:
+    async def press(event: gr.LikeData, stored: Any) -> AsyncIterator[dict[Any, Any]]:
+        index = event.index if isinstance(event.index, int) else event.index[0]
+        for change in await rating.press(Tab.read(stored), index, _button(event)):
+            yield view.apply(change)
+
+    async def explain(close: bool, stored: Any, reason: str | None, comment: str) -> dict[Any, Any]:
+        return view.apply(await rating.explain(Tab.read(stored), reason, comment, close))
+
+    async def take_back(stored: Any) -> dict[Any, Any]:
+        return view.apply(await rating.take_back(Tab.read(stored)))
+
+    said = [view.tab, view.reason, view.comment]
+    view.chat.like(press, view.tab, trigger_mode="always_last", **on)
+    view.reason.input(partial(explain, False), said, **on)
+    gr.on([view.done.click, view.comment.submit], partial(explain, True), said, **on)
+    view.take_back.click(take_back, view.tab, **on)
+
+
+def _button(event: gr.LikeData) -> str:
+    """The name of the pressed button; empty where a second press took the mark away."""
+    if isinstance(event.liked, bool):
+        return "Like" if event.liked else "Dislike"
+    return event.liked
+
+
+def _is_retry(event: gr.EventData) -> bool:
+    return isinstance(event._data, dict) and isinstance(event._data.get("value"), list)
+
+
+def _draft(event: gr.EventData, box: dict[str, Any] | None) -> Draft:
+    """What is asked: the example that was clicked, or else what stands in the box."""
+    example = event._data.get("value") if isinstance(event._data, dict) else None
+    if isinstance(example, dict):
+        files = tuple(str(file["path"]) for file in example.get("files") or ())
+        return Draft(str(example.get("text") or ""), files)
+    asked = box or {}
+    return Draft(str(asked.get("text") or ""), tuple(asked.get("files") or ()))

@@ -1,0 +1,16 @@
+// A picture may be dropped anywhere on the page, not only on the message box.
+(() => {
+  const box = () => document.querySelector("#box .full-container");
+  const carriesFiles = (event) => event.dataTransfer && event.dataTransfer.types.includes("Files");
+
+  window.addEventListener("dragover", (event) => {
+    if (carriesFiles(event)) event.preventDefault();
+  });
+
+  window.addEventListener("drop", (event) => {
+    const target = box();
+    if (!carriesFiles(event) || !target || target.contains(event.target)) return;
+    event.preventDefault();
+    target.dispatchEvent(new DragEvent("drop", { dataTransfer: event.dataTransfer }));
+  });
+})();
