@@ -14,7 +14,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("app", "llava_core", "training")
 
-SHARED = ("app.errors", "app.pictures", "app.ports", "app.protocol", "app.settings")
+SHARED = (
+    "app.errors",
+    "app.http",
+    "app.pictures",
+    "app.ports",
+    "app.protocol",
+    "app.settings",
+)
 """The modules of ``app`` that every part of it may import."""
 
 WITHOUT_MODELS = ("torch", "transformers", "accelerate", "bitsandbytes")
@@ -28,6 +35,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "training": ("llava_core",),
     "app": ("app",),
     "app.errors": (),
+    "app.http": ("app.errors", "app.protocol", "app.settings"),
     "app.ports": ("app.errors",),
     "app.settings": (),
     "app.protocol": (),
@@ -49,6 +57,8 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
     "app.ratings": WITHOUT_MODELS,
     "app.ui": (*WITHOUT_MODELS, *DATABASE),
     "app.errors": WITHOUT_MODELS,
+    "app.http": WITHOUT_MODELS,
+    "app.ports": WITHOUT_MODELS,
     "app.protocol": WITHOUT_MODELS,
     "app.settings": WITHOUT_MODELS,
     "app.pictures": WITHOUT_MODELS,

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
-import secrets
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -14,11 +11,12 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app.errors import NotAllowed, StudioError
+from app.errors import StudioError
+from app.http import body_limit, check_secret, error_response, read_body, request_id
 from app.protocol import REQUEST_ID_HEADER, ModelList
 from app.settings import Settings
 from app.worker.backend import Backend
-from app.worker.requests import body_limit, conversation_of, parse, read_body, sampling_of
+from app.worker.requests import conversation_of, parse, sampling_of
 from app.worker.service import Service
 from app.worker.ticket import Ticket
 from app.worker.wire import events, whole
@@ -27,8 +25,6 @@ FIRST_PIECE_SECONDS = 2.0
 """How long a stream waits for its first piece before it opens without one."""
 
 T = TypeVar("T")
-
-_REQUEST_ID = re.compile(r"[\w\-]{1,64}")
 
 
 def create_app(
@@ -50,15 +46,19 @@ def create_app(
     app = FastAPI(title="LLaVA Studio worker", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.service = service
     app.include_router(_router(settings, service))
-    app.add_exception_handler(StudioError, _error_response)
-    app.add_exception_handler(Exception, _error_response)
+    app.add_exception_handler(StudioError, error_response)
+    app.add_exception_handler(Exception, error_response)
     app.add_exception_handler(_ClientGone, _gone_response)
     return app
 
 
 def _router(settings: Settings, service: Service) -> APIRouter:
     router = APIRouter()
-    guarded = [Depends(_secret_check(settings.secret))]
+
+    async def check(request: Request) -> None:
+        check_secret(request, settings.secret)
+
+    guarded = [Depends(check)]
 
     @router.get("/health")
     async def health() -> dict[str, object]:
@@ -88,7 +88,7 @@ async def _answer(request: Request, settings: Settings, service: Service) -> Res
     conversation = await asyncio.to_thread(conversation_of, chat.messages, settings)
     # Asked again: the worker may have begun to drain while the pictures were decoded.
     queue = service.queue_for(chat.model)
-    ticket = queue.submit(conversation, sampling_of(chat, settings), _request_id(request))
+    ticket = queue.submit(conversation, sampling_of(chat, settings), request_id(request))
     model = queue.backend.info.id
     headers = {REQUEST_ID_HEADER: ticket.request_id}
     if not chat.stream:
@@ -143,33 +143,6 @@ class _EventResponse(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._ticket.cancel()
-
-
-def _secret_check(secret: str) -> Callable[[Request], Awaitable[None]]:
-    expected = f"Bearer {secret}".encode()
-
-    async def check(request: Request) -> None:
-        given = request.headers.get("authorization", "").encode()
-        if secret and not secrets.compare_digest(given, expected):
-            raise NotAllowed("The worker was called without its secret, or with another one.")
-
-    return check
-
-
-def _request_id(request: Request) -> str:
-    """The id that the caller gave, if it is a plain one, or a new one; the same per request."""
-    if not hasattr(request.state, "request_id"):
-        given = request.headers.get(REQUEST_ID_HEADER, "")
-        request.state.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-    return str(request.state.request_id)
-
-
-def _error_response(request: Request, error: Exception) -> Response:
-    shown = error if isinstance(error, StudioError) else StudioError("The worker failed.")
-    identity = _request_id(request)
-    return JSONResponse(
-        shown.to_wire(identity), status_code=shown.status, headers={REQUEST_ID_HEADER: identity}
-    )
 
 
 def _gone_response(request: Request, error: Exception) -> Response:

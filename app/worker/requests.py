@@ -1,35 +1,15 @@
-"""From the bytes of a request to a conversation: size, form, pictures, roles."""
+"""From the bytes of a request to a conversation: form, sampling, pictures, roles."""
 
 from __future__ import annotations
 
-from fastapi import Request
 from pydantic import ValidationError
 
-from app.errors import BadRequest, EmptyMessage, TooLarge
+from app.errors import BadRequest, EmptyMessage
+from app.http import invalid
 from app.pictures import decode_data_url
 from app.protocol import ChatMessage, ChatRequest, ImageContent, Sampling
 from app.settings import Settings
 from llava_core.conversation import Conversation, ImagePart, Message, Part, TextPart
-
-TEXT_BYTES = 4_000_000
-"""Room for everything in a request besides its pictures."""
-
-
-def body_limit(settings: Settings) -> int:
-    """Bytes that the largest allowed request can have: all pictures in base64, and text."""
-    return settings.max_images * settings.max_upload_mb * 1_400_000 + TEXT_BYTES
-
-
-async def read_body(request: Request, limit: int) -> bytes:
-    """The body of the request; raises :class:`app.errors.TooLarge` as soon as it is too long."""
-    if int(request.headers.get("content-length") or 0) > limit:
-        raise TooLarge(f"The request is larger than {limit // 1_000_000} MB.")
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > limit:
-            raise TooLarge(f"The request is larger than {limit // 1_000_000} MB.")
-    return bytes(body)
 
 
 def parse(body: bytes) -> ChatRequest:
@@ -37,9 +17,7 @@ def parse(body: bytes) -> ChatRequest:
     try:
         return ChatRequest.model_validate_json(body)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "body"
-        raise BadRequest(f"The request is not valid at {where}: {first['msg']}.") from error
+        raise invalid(error) from error
 
 
 def sampling_of(chat: ChatRequest, settings: Settings) -> Sampling:
