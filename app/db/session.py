@@ -9,9 +9,15 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    IntegrityError,
+    NoSuchModuleError,
+    OperationalError,
+)
 
 from app.errors import DatabaseBusy, StorageFailed, StudioError
 
@@ -32,6 +38,7 @@ def open_database(url: str, busy_seconds: float = BUSY_SECONDS) -> Engine:
             _make_folder(parsed.database)
             engine = create_engine(url, connect_args={"timeout": busy_seconds})
             event.listen(engine, "connect", _sqlite_settings)
+            event.listen(engine, "begin", _sqlite_begin)
         else:
             engine = create_engine(url, pool_pre_ping=True)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
@@ -49,7 +56,7 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
     """Run the migrations up to ``revision``."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    with engine.begin() as connection:
+    with engine.execution_options(writing=True).begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
 
@@ -59,7 +66,7 @@ def database_errors() -> Iterator[None]:
     """Translate the driver's errors: locked, full, not writable."""
     try:
         yield
-    except StudioError:
+    except (StudioError, IntegrityError):
         raise
     except OperationalError as error:
         text = str(error.orig).lower()
@@ -80,7 +87,18 @@ def _make_folder(database: str | None) -> None:
             ) from error
 
 
+def _sqlite_begin(connection: Connection) -> None:
+    """Take the write lock at once where a transaction will write.
+
+    A transaction that reads first and then writes fails at once, without waiting, when somebody
+    else has written in between (https://www.sqlite.org/isolation.html).
+    """
+    writing = connection.get_execution_options().get("writing")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
 def _sqlite_settings(connection: Any, record: Any) -> None:
+    connection.isolation_level = None  # sqlite3 would begin transactions by itself, and late
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")

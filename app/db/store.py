@@ -94,6 +94,7 @@ class Store:
 
     def __init__(self, engine: Engine, images_dir: Path) -> None:
         self._engine = engine
+        self._writing_engine = engine.execution_options(writing=True)
         self.files = PictureFiles(images_dir)
 
     @classmethod
@@ -106,8 +107,13 @@ class Store:
         self._engine.dispose()
 
     @contextmanager
-    def _session(self) -> Iterator[Session]:
+    def _reading(self) -> Iterator[Session]:
         with database_errors(), Session(self._engine) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def _writing(self) -> Iterator[Session]:
+        with database_errors(), Session(self._writing_engine) as session, session.begin():
             yield session
 
     # --- turns ---
@@ -116,7 +122,7 @@ class Store:
         """Store a question with its pictures, and an empty answer as the conversation's head."""
         for picture in turn.pictures:
             self.files.write(picture)
-        with self._session() as session:
+        with self._writing() as session:
             conversation = self._conversation_for(session, turn, source.model.id)
             question = Question(
                 id=new_id("q"),
@@ -136,7 +142,7 @@ class Store:
 
     def begin_sibling(self, person: str, answer_id: str, source: AnswerSource) -> Begun:
         """Another, empty answer to the question of ``answer_id``; the former one stays."""
-        with self._session() as session:
+        with self._writing() as session:
             answer = _owned_answer(session, person, answer_id)
             conversation = answer.question.conversation
             return self._begin_answer(session, conversation, answer.question_id, source)
@@ -178,12 +184,12 @@ class Store:
 
     def save_answer(self, answer_id: str, outcome: Outcome) -> None:
         """Write an answer's text so far, or its end."""
-        with self._session() as session:
+        with self._writing() as session:
             session.execute(update(Answer).where(Answer.id == answer_id).values(**vars(outcome)))
 
     def close_unfinished(self) -> int:
         """Mark answers that a stopped program left half written; returns how many there were."""
-        with self._session() as session:
+        with self._writing() as session:
             result = session.execute(
                 update(Answer)
                 .where(Answer.finish_reason.is_(None))
@@ -195,19 +201,19 @@ class Store:
 
     def head(self, person: str, conversation_id: str) -> str | None:
         """The answer that the conversation's current path ends with."""
-        with self._session() as session:
+        with self._reading() as session:
             return _owned_conversation(session, person, conversation_id).head_answer_id
 
     def path(self, person: str, conversation_id: str, answer_id: str | None) -> list[PastTurn]:
         """The turns from the first question to ``answer_id``, as a model is to see them."""
-        with self._session() as session:
+        with self._reading() as session:
             _owned_conversation(session, person, conversation_id)
             answers = _path(session, conversation_id, answer_id)
             return [_past_turn(answer.question, answer.text) for answer in answers]
 
     def path_to_question(self, person: str, answer_id: str) -> list[PastTurn]:
         """The turns up to the question of ``answer_id``, that question last and unanswered."""
-        with self._session() as session:
+        with self._reading() as session:
             answer = _owned_answer(session, person, answer_id)
             question = answer.question
             before = _path(session, question.conversation_id, question.parent_answer_id)
@@ -216,7 +222,7 @@ class Store:
 
     def conversations(self, person: str, limit: int = 100) -> list[Summary]:
         """The person's conversations, the last used first."""
-        with self._session() as session:
+        with self._reading() as session:
             rows = session.scalars(
                 select(Conversation)
                 .where(Conversation.person == person)
@@ -227,7 +233,7 @@ class Store:
 
     def conversation(self, person: str, conversation_id: str) -> StoredConversation:
         """The current path with all sibling answers and the person's ratings."""
-        with self._session() as session:
+        with self._reading() as session:
             conversation = _owned_conversation(session, person, conversation_id)
             answers = _path(session, conversation_id, conversation.head_answer_id)
             ratings = _ratings(session, person, [a.question_id for a in answers])
@@ -237,7 +243,7 @@ class Store:
         self, person: str, conversation_id: str, answer_id: str | None
     ) -> StoredConversation:
         """Make an answer the end of the current path; None goes back before the first question."""
-        with self._session() as session:
+        with self._writing() as session:
             conversation = _owned_conversation(session, person, conversation_id)
             if answer_id is not None:
                 answer = _owned_answer(session, person, answer_id)
@@ -248,7 +254,7 @@ class Store:
 
     def image(self, sha256: str) -> tuple[bytes, str]:
         """A stored picture: its bytes and media type."""
-        with self._session() as session:
+        with self._reading() as session:
             image = session.get(Image, sha256)
             if image is None:
                 raise NotFound("There is no such picture.")
@@ -265,7 +271,7 @@ class Store:
             return self._rate(person, request)
 
     def _rate(self, person: str, request: RatingRequest) -> RatingView:
-        with self._session() as session:
+        with self._writing() as session:
             if session.get(Answer, request.answer_id) is None:
                 raise NotFound(f"There is no answer {request.answer_id!r}.")
             rating = _rating(session, person, request.answer_id)
@@ -280,7 +286,7 @@ class Store:
 
     def unrate(self, person: str, answer_id: str) -> None:
         """Take the person's rating of an answer back; nothing happens where there is none."""
-        with self._session() as session:
+        with self._writing() as session:
             rating = _rating(session, person, answer_id)
             if rating is not None:
                 session.delete(rating)
