@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -224,13 +223,13 @@ def _shortage(
     wanted: Precision, bytes_32bit: int, free: int, fitting: list[Precision]
 ) -> MemoryShortage:
     needed = _needed(wanted, bytes_32bit)
-    remedy = (
-        f"Use --precision {fitting[0]}, which needs {_needed(fitting[0], bytes_32bit) / 1e9:.1f} GB."
-        if fitting
-        else "Use a smaller checkpoint, or a machine with more memory."
-    )
+    remedy = "Use a smaller checkpoint, or a machine with more memory."
+    if fitting:
+        less = _needed(fitting[0], bytes_32bit)
+        remedy = f"Use --precision {fitting[0]}, which needs {less / 1e9:.1f} GB."
     return MemoryShortage(
-        f"the model needs about {needed / 1e9:.1f} GB in {wanted}, and {free / 1e9:.1f} GB are free",
+        f"the model needs about {needed / 1e9:.1f} GB in {wanted}, "
+        f"and {free / 1e9:.1f} GB are free",
         remedy,
     )
 
@@ -240,7 +239,7 @@ def _shortage(
 
 def _load_model(folder: Path, precision: Precision, device: torch.device) -> PreTrainedModel:
     try:
-        model: PreTrainedModel = AutoModelForImageTextToText.from_pretrained(
+        model = AutoModelForImageTextToText.from_pretrained(
             folder, use_safetensors=True, **_loading_options(precision, device)
         )
     except (ValueError, KeyError, OSError, RuntimeError, ImportError) as error:
@@ -248,7 +247,9 @@ def _load_model(folder: Path, precision: Precision, device: torch.device) -> Pre
             f"{folder.name} cannot be loaded as an image-text model: {error}",
             "Give a LLaVA checkpoint in transformers format.",
         ) from error
-    return model.eval()
+    assert isinstance(model, PreTrainedModel)
+    model.train(False)
+    return model
 
 
 def _loading_options(precision: Precision, device: torch.device) -> dict[str, Any]:
@@ -260,23 +261,31 @@ def _loading_options(precision: Precision, device: torch.device) -> dict[str, An
     if precision == "16bit":
         return {**options, "dtype": sixteen}
     if precision == "8bit":
-        warnings.filterwarnings("ignore", message="MatMul8bitLt: inputs will be cast")
-        quantised = BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=KEPT_WHOLE)
+        # It would tell at every product of every layer that it computes in float16.
+        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
+        quantised = _quantisation(load_in_8bit=True)
     else:
-        quantised = BitsAndBytesConfig(
+        quantised = _quantisation(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_compute_dtype=whole,
             bnb_4bit_use_double_quant=True,
-            llm_int8_skip_modules=KEPT_WHOLE,
         )
     return {**options, "dtype": whole, "quantization_config": quantised}
+
+
+def _quantisation(**options: Any) -> BitsAndBytesConfig:
+    make: Any = BitsAndBytesConfig
+    config: BitsAndBytesConfig = make(llm_int8_skip_modules=KEPT_WHOLE, **options)
+    return config
 
 
 def _load_processor(folder: Path) -> ProcessorMixin:
     """The checkpoint's processor, with Pillow's image processor: the originals' exact pixels."""
     try:
-        processor: ProcessorMixin = AutoProcessor.from_pretrained(folder, backend="pil")
+        processor: ProcessorMixin = AutoProcessor.from_pretrained(  # type: ignore[no-untyped-call]
+            folder, backend="pil"
+        )
     except (ValueError, KeyError, OSError, ImportError) as error:
         raise CheckpointError(
             f"{folder.name} brings no processor that can be loaded: {error}",
@@ -292,7 +301,8 @@ def _load_processor(folder: Path) -> ProcessorMixin:
 
 def _renderer(processor: ProcessorMixin, about: dict[str, Any]) -> tuple[Renderer, str]:
     """The renderer with the checkpoint's own template, or else the one that studio.json names."""
-    template = processor.chat_template or processor.tokenizer.chat_template
+    templates: Any = processor.chat_template or processor.tokenizer.chat_template
+    template: str | None = templates.get("default") if isinstance(templates, dict) else templates
     named = str(about.get("template") or "vicuna_v1")
     if template is None:
         if named not in NAMED_TEMPLATES:
@@ -304,4 +314,5 @@ def _renderer(processor: ProcessorMixin, about: dict[str, Any]) -> tuple[Rendere
         template = NAMED_TEMPLATES[named]
     known = {text: name for name, text in NAMED_TEMPLATES.items()}
     name = known.get(template, hashlib.sha256(template.encode()).hexdigest()[:12])
-    return Renderer(processor.tokenizer, template, processor.image_token), name
+    image_token: str = processor.image_token  # type: ignore[attr-defined]
+    return Renderer(processor.tokenizer, template, image_token), name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -75,15 +74,15 @@ class Checkpoint:
             )
         return ModelInputs(torch.tensor([rendered.token_ids], device=self.device), pictures)
 
-    def visual_token_counts(self, processed: Mapping[str, Any], number: int) -> list[int]:
-        """How many visual tokens each processed picture takes, by the checkpoint's own processor."""
+    def visual_token_counts(self, processed: dict[str, Any], number: int) -> list[int]:
+        """How many visual tokens each processed picture takes, by the checkpoint's processor."""
         token = self.renderer.image_token
         return [
             self.processor.replace_image_token(processed, index).count(token)
             for index in range(number)
         ]
 
-    def _on_device(self, processed: Mapping[str, Any]) -> dict[str, Tensor]:
+    def _on_device(self, processed: dict[str, Any]) -> dict[str, Tensor]:
         """The image processor's tensors on the model's device, floats in its precision."""
         return {
             name: value.to(self.device, self.dtype if value.is_floating_point() else None)

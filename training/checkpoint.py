@@ -27,7 +27,7 @@ from training.language import CONTEXT
 from training.plan import Plan
 from training.questions import TYPES
 from training.scenes import COLOURS, KINDS, Scene
-from training.tokenizer import IMAGE
+from training.tokenizer import IMAGE, token_id
 from training.tower import DEVIATION, MEAN
 from training.world import PIXELS
 
@@ -76,7 +76,7 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
         image_std=list(DEVIATION),
         do_convert_rgb=True,
     )
-    return LlavaProcessor(
+    return LlavaProcessor(  # type: ignore[no-untyped-call]
         image_processor=images,
         tokenizer=tokenizer,
         patch_size=PATCH,
@@ -99,8 +99,7 @@ def export(
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.generation_config.bos_token_id = tokenizer.bos_token_id
-    model.config.text_config.max_position_embeddings = CONTEXT
-    model.eval().to("cpu").float().save_pretrained(folder)
+    model.train(False).cpu().float().save_pretrained(folder)
     build_processor(tokenizer).save_pretrained(folder)
     about = {
         "name": NAMES[stage],
@@ -114,7 +113,10 @@ def export(
 
 def load_answerer(folder: Path, device: torch.device | str = "cpu") -> Answerer:
     """A saved checkpoint, ready to be asked many questions at once."""
-    model = LlavaForConditionalGeneration.from_pretrained(folder).to(device).eval()
+    model: LlavaForConditionalGeneration = LlavaForConditionalGeneration.from_pretrained(
+        folder, device_map=str(device)
+    )
+    model.train(False)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     images = CLIPImageProcessorPil.from_pretrained(folder)
 
@@ -126,8 +128,8 @@ def load_answerer(folder: Path, device: torch.device | str = "cpu") -> Answerer:
         model,
         Renderer(tokenizer),
         pixels,
-        int(tokenizer.convert_tokens_to_ids(IMAGE)),
-        int(tokenizer.pad_token_id),
+        token_id(tokenizer, IMAGE),
+        token_id(tokenizer, "<pad>"),
         VISUAL_TOKENS,
     )
 
@@ -213,8 +215,8 @@ in LLaVA Studio; this is the state after stage {stage}, in which {trained} train
 **What it sees.** {SEES}
 
 ## Parts
-CLIP-type vision tower ({PIXELS} px, patch {PATCH}, {VISUAL_TOKENS} visual tokens), linear W, Qwen3-type
-language model with {CONTEXT} tokens of context; float32. LLaVA v1 chat template.
+CLIP-type vision tower ({PIXELS} px, patch {PATCH}, {VISUAL_TOKENS} visual tokens), linear W,
+Qwen3-type language model with {CONTEXT} tokens of context; float32. LLaVA v1 chat template.
 
 ## Data
 {plan.pictures} drawn scenes of none to five things with captions (stage 1) and instructions of the
@@ -227,13 +229,14 @@ dense labels, the language model on text alone. No photographs and no outside da
 
 ## Accuracy
 Held-out scenes, greedy decoding, exact answers after normalising case and punctuation,
-{plan.questions_per_type} questions per type, percent; beside it the same questions with mismatched pictures. Mean over
-types of this checkpoint: {mean:.1f}%.
+{plan.questions_per_type} questions per type, percent; beside it the same questions with mismatched
+pictures. Mean over types of this checkpoint: {mean:.1f}%.
 
 {text}
 
 ## Limits
-It knows nothing outside its drawn world and answers in its own few sentence forms. It was trained on
-pictures of {PIXELS} x {PIXELS} pixels: larger ones are squeezed to that. Small things in crowded pictures,
-places near the border between two ninths of the picture, and unusual wordings are its weak spots.
+It knows nothing outside its drawn world and answers in its own few sentence forms. It was trained
+on pictures of {PIXELS} x {PIXELS} pixels: larger ones are squeezed to that. Small things in crowded
+pictures, places near the border between two ninths of the picture, and unusual wordings are its
+weak spots.
 """

@@ -33,7 +33,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Table:
-    """Accuracy per type with the right and with mismatched pictures, and the number of questions."""
+    """Accuracy per type with right and with mismatched pictures, and the number of questions."""
 
     matched: dict[str, float]
     mismatched: dict[str, float]
@@ -114,7 +114,7 @@ class Answerer:
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
         images = [image for conversation in conversations for image in conversation.images]
         with torch.inference_mode():
-            output = self.model.generate(
+            output = self.model.generate(  # type: ignore[misc]
                 input_ids=ids.to(device),
                 attention_mask=mask.to(device),
                 pixel_values=self.pixels(images).to(device, self.model.dtype),

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+from llava_core.conversation import Message
 from llava_core.templates import Renderer
 from llava_core.training.optim import muon_and_adamw
 from training.grid import Grid, grid_of
@@ -42,7 +43,7 @@ from training.samples import (
     split_evenly,
 )
 from training.scenes import COLOURS, COLUMNS, KINDS, ROWS, SIZES, Scene, sample_scene
-from training.tokenizer import IMAGE, single_token
+from training.tokenizer import IMAGE, single_token, token_id
 
 CONTEXT = 1024
 ROPE_THETA = 1_000_000.0
@@ -62,7 +63,7 @@ POOL = 4
 def build_language_model(
     tokenizer: PreTrainedTokenizerFast, width: int = 192, layers: int = 5
 ) -> Qwen3ForCausalLM:
-    """About 2.4M parameters. Initial weights of 1/sqrt(width): the default is far too small here."""
+    """About 2.4M parameters. Initial weights of 1/sqrt(width): the default is too small here."""
     config = Qwen3Config(
         vocab_size=len(tokenizer),
         hidden_size=width,
@@ -98,9 +99,12 @@ def _match_same_content(model: Qwen3ForCausalLM) -> None:
             attention.k_proj.weight[:rows] = attention.q_proj.weight[:rows]
 
 
-def split_parameters(model: torch.nn.Module) -> tuple[list[torch.nn.Parameter], ...]:
+def split_parameters(
+    model: torch.nn.Module,
+) -> tuple[list[torch.nn.Parameter], list[torch.nn.Parameter]]:
     """Matrices of the layers, for Muon, and everything else (embeddings, norms), for AdamW."""
-    matrices, others = [], []
+    matrices: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             is_matrix = parameter.ndim == 2 and "layers." in name
@@ -151,12 +155,14 @@ class LanguageTask:
         device: torch.device | str = "cpu",
     ) -> None:
         self.device = torch.device(device)
-        self.module = model.to(self.device)
+        model.to(self.device)  # type: ignore[arg-type]
+        self.module: torch.nn.Module = model
+        self.model = model
         self.batch_tokens, self.seed = batch_tokens, seed
         self.renderer = Renderer(tokenizer)
         self.bags = Bags(tokenizer)
-        self.pad_id = int(tokenizer.pad_token_id)
-        self.image_id = int(tokenizer.convert_tokens_to_ids(IMAGE))
+        self.pad_id = token_id(tokenizer, "<pad>")
+        self.image_id = token_id(tokenizer, IMAGE)
         matrices, others = split_parameters(model)
         self.optimisers = muon_and_adamw(matrices, others, muon_lr=0.05, adam_lr=6e-3)
         self._pool: tuple[int, list[list[_Bagged]]] = (-1, [])
@@ -230,7 +236,7 @@ class LanguageTask:
             turns.append(talk if talk and rng.random() < 0.4 else blind)
         return _Bagged(self._encode(messages_of(turns, picture=False), turns, []), [])
 
-    def _encode(self, messages: list, turns: list[Turn], counts: list[int]) -> Sample:  # type: ignore[type-arg]
+    def _encode(self, messages: list[Message], turns: list[Turn], counts: list[int]) -> Sample:
         kinds = [turn.kind for turn in turns]
         return encode(self.renderer, messages, kinds, self.image_id, counts, [0] * len(counts))
 
@@ -243,15 +249,15 @@ class LanguageTask:
 
         def visual(sample: Sample) -> Tensor:
             words = torch.tensor(by_id[id(sample)], device=self.device)
-            table = self.module.get_input_embeddings()
-            vectors = (table(words.clamp(min=0)) * (words >= 0).unsqueeze(-1)).sum(1)
+            table = self.model.get_input_embeddings()
+            vectors: Tensor = (table(words.clamp(min=0)) * (words >= 0).unsqueeze(-1)).sum(1)
             if step is None:
                 return vectors
             noise = torch.randn(vectors.shape, generator=generator).to(self.device)
             return vectors + NOISE * vectors.detach().std() * noise
 
-        language = self.module.model
-        return batch, answer_logits(batch, visual, language, self.module.lm_head, self.image_id)
+        language, head = self.model.model, self.model.lm_head
+        return batch, answer_logits(batch, visual, language, head, self.image_id)
 
 
 def scene_in_words(scene: Scene, rng: random.Random) -> str:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from llava_core.conversation import Conversation, ImagePart, Message, TextPart, assistant, user
 from llava_core.templates import Renderer, expand_image_tokens
@@ -109,11 +110,15 @@ def split_evenly(items: list[T], sizes: list[int], parts: int) -> list[list[T]]:
 
 
 def answer_logits(
-    batch: Batch, visual: Visual, language: nn.Module, head: nn.Module, image_token_id: int
+    batch: Batch,
+    visual: Visual,
+    language: PreTrainedModel,
+    head: nn.Module,
+    image_token_id: int,
 ) -> tuple[Tensor, Tensor]:
     """Logits and targets at the places that predict an answer token: (n, vocabulary), (n,)."""
     embeddings = language.get_input_embeddings()
-    device = embeddings.weight.device
+    device = next(head.parameters()).device
     ids = batch.ids.to(device)
     hidden = embeddings(ids)
     at = ids == image_token_id

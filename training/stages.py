@@ -10,6 +10,7 @@ import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,10 +41,14 @@ POOLED = 200
 def compute_features(
     tower: CLIPVisionModel, pictures: NDArray[np.uint8], path: Path, device: torch.device
 ) -> Iterator[int]:
-    """Z_v of all pictures into ``path`` (npy, float16 (N, patches, d)); yields how many are done."""
+    """Z_v of all pictures into ``path`` (npy, float16 (N, patches, d)); yields how many are done.
+
+    The file appears under its name only when it is whole.
+    """
     draft = path.with_suffix(".part")
-    array: NDArray[np.float16] | None = None
-    tower = tower.to(device).eval()
+    array: np.memmap[Any, np.dtype[np.float16]] | None = None
+    tower.to(device)  # type: ignore[arg-type]
+    tower.train(False)
     with torch.inference_mode():
         for start in range(0, len(pictures), 200):
             part = torch.from_numpy(np.array(pictures[start : start + 200]))
@@ -67,8 +72,8 @@ def initialise_projection(
     """
     sample = torch.from_numpy(features[:500].astype(np.float32)).flatten(0, 1)
     mean, deviation = sample.mean(0), sample.std(0).clamp(min=1e-3)
-    linear = model.model.multi_modal_projector.linear_1
-    scale = model.get_input_embeddings().weight.std() * 5**0.5
+    linear: nn.Linear = model.model.multi_modal_projector.linear_1
+    scale = float(model.get_parameter("lm_head.weight").std()) * 5**0.5
     with torch.no_grad():
         weight = torch.randn_like(linear.weight) * scale / linear.in_features**0.5 / deviation
         linear.weight.copy_(weight)
@@ -94,14 +99,15 @@ class StageTask:
         device: torch.device | str = "cpu",
     ) -> None:
         self.device = torch.device(device)
-        self.module: nn.Module = model.to(self.device)
+        model.to(self.device)  # type: ignore[arg-type]
+        self.module: nn.Module = model
         self.parts = model.model
         self.head = model.lm_head
         self.features, self.store, self.held_out = features, store, held_out
         self.pad_id, self.image_id = pad_id, image_id
         self.batch_tokens, self.seed = batch_tokens, seed
         matrices, others = split_parameters(model)
-        self.optimisers = (
+        self.optimisers: list[torch.optim.Optimizer] = (
             muon_and_adamw(matrices, others, muon_lr, adam_lr)
             if matrices
             else [torch.optim.Adam(others, lr=adam_lr)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +114,7 @@ def render_records(records: Sequence[Record], tokenizer: Path) -> Iterator[list[
         yield from pool.map(_render, work)
 
 
-def build_store(chunks: Iterator[list[_Row]]) -> TokenStore:
+def build_store(chunks: Iterable[list[_Row]]) -> TokenStore:
     """Put rendered records into flat arrays."""
     ids, mask, starts, kinds, pictures = [], [], [0], [], []
     for rows in chunks:

@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -29,9 +30,10 @@ from training import checkpoint
 from training.instructions import caption_record, instruction_records, read_json, write_json
 from training.language import LanguageTask, build_language_model
 from training.plan import Plan, full_plan, quick_plan
+from training.scenes import Scene
 from training.stages import StageTask, compute_features, initialise_projection
 from training.store import TokenStore, build_store, render_records
-from training.tokenizer import IMAGE, train_tokenizer
+from training.tokenizer import IMAGE, token_id, train_tokenizer
 from training.tower import TowerTask, build_tower
 from training.world import dense_labels, draw_pictures
 
@@ -65,7 +67,7 @@ class Tiny:
         self._write_records("instructions", self.plan.instruction_scenes)
         self._write_records("held_out", self.plan.held_out_scenes)
 
-    def _write_records(self, name: str, scenes: Callable[[], list]) -> None:  # type: ignore[type-arg]
+    def _write_records(self, name: str, scenes: Callable[[], list[Scene]]) -> None:
         captions, instructions = self.json_path(name, "captions"), self.json_path(name, "turns")
         if instructions.exists():
             return
@@ -92,7 +94,8 @@ class Tiny:
         folder = self.folder / "tokenizer"
         if not (folder / "tokenizer.json").exists():
             train_tokenizer(self.plan.seed).save_pretrained(folder)
-        return PreTrainedTokenizerFast.from_pretrained(folder)
+        tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
+        return tokenizer
 
     def tower(self) -> None:
         """Prepare the vision tower."""
@@ -187,10 +190,10 @@ class Tiny:
         )["module"]
         holder.load_state_dict({k: v for k, v in state.items() if k.startswith("tower.")})
         load_weights(language, self.folder / "language")
-        image_id = int(tokenizer.convert_tokens_to_ids(IMAGE))
+        image_id = token_id(tokenizer, IMAGE)
         return checkpoint.join(assemble, tower, language, image_id)
 
-    def _stage_task(self, stage: int) -> StageTask:
+    def _stage_task(self, stage: Literal[1, 2]) -> StageTask:
         tokenizer = self.tokenizer()
         model = self.model()
         features = np.load(self.features_path("instructions"), mmap_mode="r")
@@ -206,8 +209,8 @@ class Tiny:
             features,
             TokenStore.load(self.store_path("instructions", what)),
             held_out,
-            pad_id=int(tokenizer.pad_token_id),
-            image_id=int(tokenizer.convert_tokens_to_ids(IMAGE)),
+            pad_id=token_id(tokenizer, "<pad>"),
+            image_id=token_id(tokenizer, IMAGE),
             batch_tokens=self.plan.stage1_tokens if stage == 1 else self.plan.stage2_tokens,
             muon_lr=0.02,
             adam_lr=2e-3,

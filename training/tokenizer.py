@@ -57,7 +57,7 @@ def train_tokenizer(seed: int = 0, scenes: int = 3000) -> PreTrainedTokenizerFas
         show_progress=False,
     )
     bpe.train_from_iterator(_corpus(seed, scenes), trainer)
-    tokenizer = PreTrainedTokenizerFast(
+    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=bpe,
         bos_token="<s>",
         eos_token="</s>",
@@ -76,3 +76,10 @@ def single_token(tokenizer: PreTrainedTokenizerFast, word: str) -> int:
     if len(ids) != 1:
         raise ValueError(f"{word!r} has {len(ids)} tokens; train the tokenizer on more scenes")
     return int(ids[0])
+
+
+def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
+    """The id of a special token."""
+    index = tokenizer.convert_tokens_to_ids(token)
+    assert isinstance(index, int)
+    return index

@@ -45,9 +45,9 @@ def build_tower(pixels: int = 96, width: int = 192, layers: int = 4) -> CLIPVisi
     )
     config._attn_implementation = "sdpa"
     tower = CLIPVisionModel(config)
-    embeddings = tower.embeddings if hasattr(tower, "embeddings") else tower.vision_model.embeddings
+    positions = tower.get_parameter("embeddings.position_embedding.weight")
     with torch.no_grad():
-        embeddings.position_embedding.weight.copy_(_positions(pixels // 12, width))
+        positions.copy_(_positions(pixels // 12, width))
     return tower
 
 
@@ -72,7 +72,8 @@ def normalise(pictures: Tensor) -> Tensor:
 def patch_features(tower: CLIPVisionModel, pixel_values: Tensor) -> Tensor:
     """Z_v: the last layer's patch features without CLS, before the final norm: (N, patches, d)."""
     output = tower(pixel_values, output_hidden_states=True)
-    return output.hidden_states[-1][:, 1:]
+    features: Tensor = output.hidden_states[-1][:, 1:]
+    return features
 
 
 class DenseHead(nn.Module):
@@ -105,7 +106,8 @@ class TowerTask:
         self.tower, self.data, self.held_out = tower, data, held_out
         self.batch, self.seed, self.device = batch, seed, torch.device(device)
         self.head = DenseHead(tower.config.hidden_size)
-        self.module = nn.ModuleDict({"tower": tower, "head": self.head}).to(self.device)
+        parts = nn.ModuleDict({"tower": tower, "head": self.head})
+        self.module: nn.Module = parts.to(self.device)
         matrices = [p for n, p in tower.named_parameters() if p.ndim == 2 and "encoder" in n]
         chosen = {id(p) for p in matrices}
         others = [p for p in self.module.parameters() if id(p) not in chosen]
@@ -158,4 +160,5 @@ class TowerTask:
             )
         shows = (target[..., 0] != PAGE).unsqueeze(-1)
         error = (offset - torch.from_numpy(offsets).to(self.device)) ** 2 * shows
-        return total + 50.0 * error.sum() / shows.sum().clamp(min=1) / 2
+        loss: Tensor = total + 50.0 * error.sum() / shows.sum().clamp(min=1) / 2
+        return loss

@@ -18,7 +18,7 @@ def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrix.size(0) > matrix.size(1)
-    x = matrix.float().T if tall else matrix.float()
+    x: Tensor = matrix.float().T if tall else matrix.float()
     x = x / (x.norm() + 1e-7)
     for _ in range(steps):
         gram = x @ x.T
