@@ -14,3 +14,10 @@
     target.dispatchEvent(new DragEvent("drop", { dataTransfer: event.dataTransfer }));
   });
 })();
+
+// A message is read out by its text; the chat would have its Markdown source read out instead.
+new MutationObserver(() => {
+  for (const message of document.querySelectorAll("#chat [data-testid][dir][aria-label]")) {
+    message.removeAttribute("aria-label");
+  }
+}).observe(document, { attributes: true, attributeFilter: ["aria-label"], childList: true, subtree: true });

@@ -7,7 +7,7 @@ import base64
 import mimetypes
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 from app.errors import BadRequest, EmptyMessage, StudioError
@@ -50,7 +50,8 @@ class Answering:
             conversation_id=tab.conversation,
             parent_answer_id=tab.last_answer,
         )
-        async with aclosing(self._follow(tab, tab.path, events, asked, shown)) as changes:
+        before = Change(tab=tab, messages=shown, draft=draft)
+        async with aclosing(self._follow(tab, tab.path, events, asked, before)) as changes:
             async for change in changes:
                 yield change
 
@@ -64,7 +65,8 @@ class Answering:
         events = self._client.regenerate(
             tab.person, tab.conversation, tab.last_answer, choice.sampling, model=choice.model
         )
-        follow = self._follow(tab, tab.path[:-1], events, shown[:-1], shown)
+        before = Change(tab=tab, messages=shown)
+        follow = self._follow(tab, tab.path[:-1], events, shown[:-1], before)
         async with aclosing(follow) as changes:
             async for change in changes:
                 yield change
@@ -93,9 +95,12 @@ class Answering:
         path: tuple[str, ...],
         events: AsyncGenerator[AnswerEvent, None],
         asked: list[ChatMessage],
-        before: list[ChatMessage],
+        before: Change,
     ) -> AsyncGenerator[Change, None]:
-        """Show ``asked``, then the answer under it as it grows; ``before`` if it is refused."""
+        """Show ``asked``, then the answer under it as it grows.
+
+        ``before`` is the page to go back to where not a word is written: nothing is lost then.
+        """
         yield Change(messages=asked, busy=True, notice="", pager=Pager(), panel=RatingPanel())
         accepted: Accepted | None = None
         text = ""
@@ -111,26 +116,28 @@ class Answering:
                     text += new
                     yield change.but(messages=[*asked, messages.answer(text)]) if new else change
         except StudioError as error:
-            if accepted is None:
-                yield failed(error).but(messages=before, busy=False)
+            if text:
+                yield await self._ended(tab, [*asked, messages.answer(text)])
             else:
-                yield await self._ended(tab, [*asked, messages.answer(text)], error)
+                yield await self._refused(before, error)
             return
         yield await self._ended(tab, [*asked, messages.answer(text)])
 
-    async def _ended(
-        self, tab: Tab, written: list[ChatMessage], error: StudioError | None = None
-    ) -> Change:
+    async def _refused(self, before: Change, error: StudioError) -> Change:
+        """The page as it was before the question, with the question in the box again."""
+        change = before
+        if before.tab and before.tab.conversation:
+            with suppress(StudioError):
+                stored = await self._client.conversation(before.tab.person, before.tab.conversation)
+                change = showing(before.tab, stored).but(draft=before.draft)
+        return change.but(busy=False, notice=sentence(error))
+
+    async def _ended(self, tab: Tab, written: list[ChatMessage]) -> Change:
         """The conversation as stored; what was written so far where that cannot be read."""
         try:
-            conversation = await self.settled(tab.person, tab.conversation or "")
-        except StudioError as unreadable:
-            notice = sentence(error or unreadable)
-            return Change(messages=written, busy=False, notice=notice)
-        change = showing(tab, conversation)
-        # An answer that broke off says so itself.
-        said = conversation.turns and any(a.error for a in conversation.turns[-1].answers[-1:])
-        return change if error is None or said else change.but(notice=sentence(error))
+            return showing(tab, await self.settled(tab.person, tab.conversation or ""))
+        except StudioError as error:
+            return failed(error).but(messages=written, busy=False)
 
 
 def compose(draft: Draft) -> Asked:

@@ -22,6 +22,14 @@ STILL_WRITING = "This answer is still being written. Reload the page to see more
 STOPPED = "Stopped before the end."
 AT_LIMIT = "Ended at the longest answer allowed; see Answer settings."
 NOTHING_SAID = "The model ended its answer without a word."
+BROKE_OFF = "This answer broke off. What was written is kept; press Retry for another one."
+WHY_BROKEN_OFF = {
+    "worker_lost": "The worker went away in the middle of this answer. What was written is kept; "
+    "press Retry in some seconds.",
+    "out_of_memory": "The model ran out of memory in the middle of this answer. Start a new chat, "
+    "or allow only shorter answers.",
+}
+"""Error codes (see app/errors.py) -> what is said under an answer that they ended."""
 
 _SPECIAL = re.compile(r"[!-/:-@\[-`{-~]")
 
@@ -81,8 +89,6 @@ def answer(text: str, note: str = "") -> ChatMessage:
 
 def note_on(answer: StoredAnswer) -> str:
     """What is to be said about how an answer ended; empty for an ordinary end."""
-    if answer.error:
-        return answer.error
     match answer.finish_reason:
         case None:
             return STILL_WRITING
@@ -91,7 +97,7 @@ def note_on(answer: StoredAnswer) -> str:
         case "length":
             return AT_LIMIT
         case "error":
-            return "Something went wrong while this answer was written. Press retry."
+            return WHY_BROKEN_OFF.get(answer.error or "", BROKE_OFF)
         case "stop":
             return "" if answer.text.strip() else NOTHING_SAID
 

@@ -40,7 +40,10 @@ would tell its server that it was read. Gradio needs inline scripts."""
 
 
 def create_app(settings: Settings, client: ControllerClient | None = None) -> FastAPI:
-    """The page's web application; ``client`` replaces the way to the controller in tests."""
+    """The page's web application; ``client`` replaces the way to the controller in tests.
+
+    Call it where an event loop runs: without one, Gradio makes several that nobody closes.
+    """
     controller = client or ControllerClient(settings)
 
     @asynccontextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+
 import uvicorn
 
 from app.ports import listen
@@ -15,7 +18,12 @@ def run(settings: Settings) -> None:
     Raises :class:`app.ports.PortTaken` where its port cannot be listened on.
     """
     with listen(settings.host, settings.port, "--port") as sock:
-        config = uvicorn.Config(
-            create_app(settings), log_config=None, access_log=False, timeout_graceful_shutdown=5
-        )
-        uvicorn.Server(config).run(sockets=[sock])
+        asyncio.run(serve(settings, sock))
+
+
+async def serve(settings: Settings, sock: socket.socket) -> None:
+    """Serve the page on a listening socket."""
+    config = uvicorn.Config(
+        create_app(settings), log_config=None, access_log=False, timeout_graceful_shutdown=5
+    )
+    await uvicorn.Server(config).serve(sockets=[sock])

@@ -25,7 +25,7 @@ TITLES = {"up": "What is good about it?", "down": "What is wrong with it?", "fla
 PLACEHOLDER = """
 <div class="welcome">
 <h2>Talk about a picture</h2>
-<p>Drop one in, paste it, or use the + button, and ask. Or start with one of these:</p>
+<p>Drop one in, paste it, or add it with the paper clip. Or start with one of these:</p>
 </div>
 """
 
@@ -43,7 +43,7 @@ class View:
     former: gr.Button
     position: gr.HTML
     next: gr.Button
-    panel: gr.Group
+    panel: gr.Column
     question: gr.HTML
     reason: gr.Radio
     comment: gr.Textbox
@@ -169,7 +169,7 @@ def build(settings: Settings, examples: list[Example]) -> View:
         former = gr.Button("‹ Former", elem_id="former", size="sm", min_width=80, scale=0)
         position = gr.HTML(elem_id="position")
         next_one = gr.Button("Next ›", elem_id="next", size="sm", min_width=80, scale=0)
-    with gr.Group(visible=False, elem_id="rating") as panel:
+    with gr.Column(visible=False, elem_id="rating") as panel:
         question = gr.HTML()
         reason = gr.Radio([], label="Reason", show_label=False, elem_id="reason")
         comment = gr.Textbox(

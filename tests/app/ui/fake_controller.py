@@ -197,6 +197,11 @@ class FakeController:
         try:
             yield ": waiting in the queue\n\n"
             yield chunk({"role": "assistant", "content": ""})
+            if self.break_off and not words:
+                answer.finish_reason, answer.error = "error", self.break_off.code
+                self.heads[conversation] = self.questions[answer.question].parent
+                yield f"data: {json.dumps(self.break_off.to_wire())}\n\n"
+                return
             for number, word in enumerate(words):
                 answer.text += word
                 yield chunk({"content": word})
@@ -205,7 +210,7 @@ class FakeController:
                     await self._told_to_go_on()
                 if number == 0 and self.break_off:
                     answer.finish_reason = "error"
-                    answer.error = f"{self.break_off.message} {self.break_off.remedy}"
+                    answer.error = self.break_off.code
                     yield f"data: {json.dumps(self.break_off.to_wire())}\n\n"
                     return
             answer.finish_reason = "stop"

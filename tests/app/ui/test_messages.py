@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from app.errors import StudioError
 from app.protocol import (
     Rating,
     RatingValue,
@@ -70,7 +71,11 @@ def test_a_question_without_an_answer_stands_alone() -> None:
         (stored(finish_reason="length"), messages.AT_LIMIT),
         (stored(finish_reason="cancelled"), messages.STOPPED),
         (stored(finish_reason=None), messages.STILL_WRITING),
-        (stored(finish_reason="error", error="The worker went away."), "The worker went away."),
+        (stored(finish_reason="error", error="other"), messages.BROKE_OFF),
+        (
+            stored(finish_reason="error", error="worker_lost"),
+            messages.WHY_BROKEN_OFF["worker_lost"],
+        ),
     ],
 )
 def test_notes_say_how_an_answer_ended(answer: StoredAnswer, note: str) -> None:
@@ -81,6 +86,15 @@ def test_notes_stand_apart_from_the_answer_and_hold_no_html() -> None:
     shown = messages.answer("```\nopen", "<b>lost</b>")
     assert shown["content"][0]["text"] == "```\nopen"
     assert "&lt;b&gt;lost" in shown["content"][1]["text"]
+
+
+def test_notes_explain_errors_that_exist() -> None:
+    codes = {kind.code for kind in every_error(StudioError)}
+    assert set(messages.WHY_BROKEN_OFF) <= codes
+
+
+def every_error(kind: type[StudioError]) -> list[type[StudioError]]:
+    return [kind, *(each for child in kind.__subclasses__() for each in every_error(child))]
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1))

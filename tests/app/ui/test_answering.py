@@ -1,0 +1,162 @@
+"""From a question in the box to an answer in the chat."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from contextlib import aclosing
+from pathlib import Path
+
+from app.errors import BadPicture, NoWorker, OutOfMemory, WorkerLost
+from app.protocol import ImageContent, TextContent
+from app.ui import messages
+from app.ui.answering import Answering
+from app.ui.client import ControllerClient
+from app.ui.screen import Draft
+from app.ui.tab import Tab
+from tests.app.ui.conftest import GREEDY, Page
+from tests.app.ui.fake_controller import FakeController
+from tests.pictures import png
+
+
+async def test_a_question_with_a_picture_is_answered_and_the_box_is_emptied(
+    page: Page, fake: FakeController, tmp_path: Path
+) -> None:
+    picture = tmp_path / "p.png"
+    picture.write_bytes(png())
+    changes = await page.ask("What is it?", str(picture))
+    (request,) = fake.requests
+    image, text = request.messages[0].parts
+    assert isinstance(image, ImageContent) and isinstance(text, TextContent)
+    assert base64.b64decode(image.image_url.url.split(",")[1]) == png()
+    assert (text.text, request.model, request.stream) == ("What is it?", "second", True)
+    assert "gradio_api/file=" in str(changes[0].messages) and changes[0].draft is None
+    assert "pictures/" in page.texts[0] and page.texts[1] == "A red circle."
+    assert page.now.draft == Draft() and page.now.busy is False
+    assert page.tab.path == ("a3",) and page.tab.conversation == "c1"
+
+
+async def test_the_next_question_sends_no_history_and_continues_what_the_tab_shows(
+    page: Page, fake: FakeController
+) -> None:
+    await page.ask("One?")
+    await page.ask("Two?")
+    second = fake.requests[1]
+    assert [message.role for message in second.messages] == ["user"]
+    assert (second.conversation_id, second.parent_answer_id) == ("c1", page.tab.path[0])
+    assert page.texts[::2] == ["One&#63;", "Two&#63;"]
+
+
+async def test_the_answer_grows_on_the_page(page: Page, fake: FakeController) -> None:
+    fake.pause = 0.1
+    changes = await page.ask("One?")
+    grown = [
+        change.messages[-1]["content"][0]["text"]
+        for change in changes
+        if change.messages and change.messages[-1]["role"] == "assistant"
+    ]
+    assert grown == ["A ", "A red ", "A red circle.", "A red circle."]
+
+
+async def test_without_words_nothing_is_sent(page: Page, fake: FakeController) -> None:
+    (change,) = await page.ask(" \n")
+    assert change.notice == "There is no question yet. Type a question, then send."
+    (change,) = await page.ask("", "p.png")
+    assert "no question" in (change.notice or "")
+    assert not fake.requests and page.now.draft == Draft("", ("p.png",))
+
+
+async def test_a_refused_question_stays_in_the_box(page: Page, fake: FakeController) -> None:
+    fake.refuse = BadPicture("p.png is not a picture.")
+    await page.ask("One?")
+    assert page.now.notice == "p.png is not a picture. Send a PNG, JPEG, WebP, GIF or BMP picture."
+    assert (page.now.messages, page.now.draft, page.now.busy) == ([], Draft("One?"), False)
+    fake.refuse = None
+    await page.ask("One?")
+    assert page.now.notice == "" and page.texts[1] == "A red circle."
+    fake.refuse = NoWorker("No worker serves second.")
+    await page.ask("Two?")
+    assert len(page.texts) == 2 and page.now.draft == Draft("Two?")
+    assert page.tab.path == ("a3",)
+
+
+async def test_a_question_without_a_controller_stays_in_the_box(page: Page) -> None:
+    page.answering._client._http.base_url = "http://127.0.0.1:9"
+    await page.ask("One?")
+    assert "does not answer" in (page.now.notice or "") and page.now.draft == Draft("One?")
+
+
+async def test_an_answer_that_fails_without_a_word_gives_the_question_back(
+    page: Page, fake: FakeController
+) -> None:
+    await page.ask("One?")
+    fake.script, fake.break_off = [()], OutOfMemory("No room.")
+    await page.ask("Two?")
+    assert page.now.draft == Draft("Two?") and page.now.busy is False
+    assert (page.now.notice or "").startswith("No room.")
+    assert len(page.texts) == 2 and len(page.tab.path) == 1
+
+
+async def test_what_was_written_before_an_error_is_kept(page: Page, fake: FakeController) -> None:
+    fake.break_off = WorkerLost("The worker went away.")
+    await page.ask("One?")
+    assert page.now.messages
+    answer = page.now.messages[-1]["content"]
+    assert answer[0]["text"] == "A " and messages.WHY_BROKEN_OFF["worker_lost"] in answer[1]["text"]
+    fake.break_off = None
+    await page.regenerate()
+    assert page.texts[1] == "A red circle."
+
+
+async def test_closing_the_stream_stops_the_model(page: Page, fake: FakeController) -> None:
+    fake.hold = True
+    follow = page.answering.send(page.tab, Draft("One?"), [], GREEDY)
+    async with aclosing(follow):
+        async for change in follow:
+            page.show(change)
+            if len(page.texts) == 2:
+                break
+    settled = page.show(await page.answering.settle(page.tab))
+    assert fake.cancelled == list(page.tab.path) and settled.busy is False
+    assert page.now.messages
+    assert [part["text"] for part in page.now.messages[-1]["content"]] == [
+        "A ",
+        f'<p class="note">{messages.STOPPED}</p>',
+    ]
+
+
+async def test_a_silent_model_does_not_keep_the_page_from_noticing_that_it_was_left(
+    page: Page, fake: FakeController
+) -> None:
+    fake.hold = True
+    follow = page.answering.send(page.tab, Draft("One?"), [], GREEDY)
+    async with aclosing(follow):
+        changes = [await asyncio.wait_for(anext(follow), 3) for _ in range(5)]
+    assert changes[-1].messages is None
+
+
+async def test_regenerate_keeps_the_former_answer_beside_the_new_one(
+    page: Page, fake: FakeController
+) -> None:
+    fake.script = [("One.",), ("Two.",)]
+    await page.ask("What?")
+    former = page.tab.last_answer
+    await page.regenerate()
+    assert fake.requests[1].regenerate_of == former and not fake.requests[1].messages
+    assert page.texts == ["What&#63;", "Two."]
+    assert page.now.pager and (page.now.pager.position, page.now.pager.total) == (2, 2)
+
+
+async def test_nothing_to_regenerate_is_said(page: Page) -> None:
+    (change,) = await page.regenerate()
+    assert change.notice == "There is no answer to replace yet. Ask a question first."
+
+
+async def test_an_upload_that_is_gone_is_said(page: Page, tmp_path: Path) -> None:
+    (change,) = await page.ask("What?", str(tmp_path / "gone.png"))
+    assert change.notice == "The picture gone.png is no longer there. Add it again, then send."
+
+
+async def test_settling_without_a_conversation_empties_the_chat(client: ControllerClient) -> None:
+    change = await Answering(client).settle(Tab.new())
+    assert (change.messages, change.busy) == ([], False)

@@ -1,0 +1,133 @@
+"""Opening the page, starting anew, going back, and looking at other answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.protocol import ModelInfo
+from app.ui.browsing import NO_MODEL
+from app.ui.screen import Draft, Pager
+from app.ui.tab import Tab
+from tests.app.ui.conftest import Page
+from tests.app.ui.fake_controller import FakeController
+from tests.pictures import png
+
+
+async def test_a_first_visit_shows_an_empty_chat_and_what_the_model_sees(page: Page) -> None:
+    change = await page.browsing.open(page.tab, None)
+    assert change.messages == [] and change.notice == ""
+    assert change.models and change.models.names == ("second", "first")
+    assert (change.models.chosen, change.models.sees) == (
+        "second",
+        "It sees **simple** drawn things.",
+    )
+
+
+async def test_a_reload_shows_everything_again(page: Page, fake: FakeController) -> None:
+    fake.script = [("One.",), ("Two.",)]
+    await page.ask("What?")
+    await page.rating.press(page.tab, 1, "Like")
+    await page.regenerate()
+    await page.browsing.step(page.tab, -1)
+    again = await page.browsing.open(Tab.read(page.tab.store()), None)
+    assert again.messages and again.messages[1]["content"][0]["text"] == "One."
+    assert again.feedback == ["Like"] and again.pager == Pager(1, 2)
+
+
+async def test_the_address_wins_over_what_the_browser_remembers(page: Page) -> None:
+    await page.ask("First?")
+    first = page.tab
+    page.show(page.browsing.fresh(page.tab))
+    await page.ask("Second?")
+    assert page.tab.conversation != first.conversation
+    change = await page.browsing.open(page.tab, first.conversation)
+    assert change.tab and change.tab.conversation == first.conversation
+
+
+async def test_a_conversation_that_is_gone_gives_an_empty_chat(page: Page) -> None:
+    gone = page.tab.model_copy(update={"conversation": "gone", "path": ("x",)})
+    change = await page.browsing.open(gone, None)
+    assert change.tab and change.tab.conversation is None and change.tab.person == gone.person
+    assert change.messages == [] and change.notice == ""
+
+
+async def test_without_a_controller_nothing_is_forgotten(page: Page) -> None:
+    await page.ask("What?")
+    page.browsing._client._http.base_url = "http://127.0.0.1:9"
+    change = await page.browsing.open(page.tab, None)
+    assert change.tab == page.tab and "does not answer" in (change.notice or "")
+    assert change.models and not change.models.names
+
+
+async def test_without_a_model_the_page_says_so(page: Page, fake: FakeController) -> None:
+    fake.models = ()
+    assert (await page.browsing.open(page.tab, None)).notice == NO_MODEL
+    assert (await page.browsing.models(page.tab, "second")).notice == NO_MODEL
+
+
+async def test_a_chosen_model_is_remembered_while_it_is_served(
+    page: Page, fake: FakeController
+) -> None:
+    change = page.show(await page.browsing.choose(page.tab, "first"))
+    assert change.models and change.models.sees == "It sees little."
+    assert page.tab.model == "first"
+    again = await page.browsing.open(page.tab, None)
+    assert again.models and again.models.chosen == "first"
+    fake.models = [ModelInfo(id="third")]
+    refreshed = await page.browsing.models(page.tab, "first")
+    assert refreshed.models and refreshed.models.chosen == "third"
+
+
+async def test_undo_puts_the_question_and_its_pictures_back_into_the_box(
+    page: Page, fake: FakeController, tmp_path: Path
+) -> None:
+    picture = tmp_path / "p.png"
+    picture.write_bytes(png())
+    await page.ask("One?")
+    await page.ask("Two?", str(picture))
+    page.show(await page.browsing.undo(page.tab))
+    assert page.texts[::2] == ["One&#63;"]
+    assert page.now.draft and page.now.draft.text == "Two?"
+    (file,) = page.now.draft.files
+    assert Path(file).read_bytes() == png()
+    page.show(await page.browsing.undo(page.tab))
+    assert page.texts == [] and page.now.draft == Draft("One?")
+    assert (await page.browsing.undo(page.tab)).notice is not None
+    assert len(fake.answers) == 2, "nothing is deleted"
+
+
+async def test_undo_goes_back_from_what_this_tab_shows(page: Page, fake: FakeController) -> None:
+    await page.ask("One?")
+    here = page.tab
+    await page.ask("Two?")
+    fake.heads["c1"] = page.tab.path[-1]
+    change = await page.browsing.undo(here)
+    assert change.draft == Draft("One?") and change.messages == []
+
+
+async def test_the_pager_walks_between_answers_and_stops_at_the_ends(
+    page: Page, fake: FakeController
+) -> None:
+    fake.script = [("One.",), ("Two.",), ("Three.",)]
+    await page.ask("What?")
+    await page.regenerate()
+    await page.regenerate()
+    seen = []
+    for step in (-1, -1, -1, +1):
+        page.show(await page.browsing.step(page.tab, step))
+        seen.append((page.texts[1], page.now.pager))
+    assert seen == [
+        ("Two.", Pager(2, 3)),
+        ("One.", Pager(1, 3)),
+        ("One.", Pager(1, 3)),
+        ("Two.", Pager(2, 3)),
+    ]
+
+
+async def test_a_new_chat_leaves_the_former_one_stored(page: Page, fake: FakeController) -> None:
+    await page.ask("What?")
+    person = page.tab.person
+    page.show(page.browsing.fresh(page.tab))
+    assert page.tab == Tab(person=person) and page.texts == []
+    await page.ask("Else?")
+    assert fake.requests[1].conversation_id is None and len(fake.heads) == 2
