@@ -37,7 +37,7 @@ BYTES_PER_PARAMETER: dict[Precision, float] = {
 """Of a whole model; 8 and 4 bits keep vision tower, projector and head in 16 or 32 bits."""
 HEADROOM = 200_000_000
 """Bytes kept free for activations and the KV cache of a conversation."""
-KEPT_WHOLE = ["vision_tower", "multi_modal_projector", "lm_head"]
+KEPT_WHOLE = ["model.vision_tower", "model.multi_modal_projector", "lm_head"]
 """Parts that bitsandbytes leaves alone: they are small, and pictures suffer most."""
 DEFAULT_SEES = "Photographs and drawings, as the checkpoint's own model card says."
 PATTERNS = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]

@@ -75,7 +75,7 @@ def make_model(
     language: str = "llama",
     projector: Projector = "mlp2x_gelu",
 ) -> LlavaForConditionalGeneration:
-    """About 60,000 random parameters; weights large enough that answers differ."""
+    """About 130,000 random parameters; weights large enough that answers differ."""
     torch.manual_seed(seed)
     tower = CLIPVisionModel(
         CLIPVisionConfig(
@@ -89,8 +89,8 @@ def make_model(
     )
     shape = {
         "vocab_size": len(tokenizer),
-        "hidden_size": 32,
-        "intermediate_size": 64,
+        "hidden_size": 64,
+        "intermediate_size": 128,
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
         "num_key_value_heads": 2,
@@ -103,7 +103,7 @@ def make_model(
     text = (
         LlamaForCausalLM(LlamaConfig(**shape))
         if language == "llama"
-        else Qwen3ForCausalLM(Qwen3Config(head_dim=16, **shape))
+        else Qwen3ForCausalLM(Qwen3Config(head_dim=32, **shape))
     )
     model = assemble(
         tower,

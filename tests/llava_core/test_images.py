@@ -1,0 +1,129 @@
+"""Every kind of picture becomes RGB, and everything else a clear sentence."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from llava_core.errors import PictureError
+from llava_core.images import ImageLimits, decode_image, encode_image, sha256_of
+
+
+def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A tiny PNG whose header announces a huge picture."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        body = name + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    data = zlib.compress(b"\0" * 100)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_formats(kind: str) -> None:
+    image = decode_image(saved(Image.new("RGB", (10, 7), (250, 10, 10)), kind))
+    assert image.mode == "RGB" and image.size == (10, 7)
+    red, green, blue = np.asarray(image)[3, 5].tolist()
+    assert red > 220 and green < 40 and blue < 40
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])
+def test_modes(mode: str) -> None:
+    kind = "JPEG" if mode == "CMYK" else "PNG"
+    image = decode_image(saved(Image.new("RGB", (4, 4), "white").convert(mode), kind))
+    assert image.mode == "RGB" and image.size == (4, 4)
+
+
+def test_transparent_parts_are_white() -> None:
+    clear = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
+    assert decode_image(saved(clear)).getpixel((0, 0)) == (255, 255, 255)
+    half = Image.new("RGBA", (4, 4), (255, 0, 0, 128))
+    assert decode_image(saved(half)).getpixel((0, 0)) == (255, 127, 127)
+
+
+def test_a_palette_with_a_transparent_entry() -> None:
+    image = Image.new("P", (4, 4), 0)
+    image.putpalette([0, 0, 255, 255, 0, 0])
+    assert decode_image(saved(image, "PNG", transparency=0)).getpixel((0, 0)) == (255, 255, 255)
+    assert decode_image(saved(image, "PNG")).getpixel((0, 0)) == (0, 0, 255)
+
+
+def test_sixteen_bits_are_scaled() -> None:
+    values = np.array([[0, 32768, 65535]], np.uint16)
+    image = decode_image(saved(Image.fromarray(values)))
+    assert [image.getpixel((x, 0)) for x in range(3)] == [(v, v, v) for v in (0, 127, 255)]
+
+
+def test_exif_orientation_is_applied() -> None:
+    image = Image.new("RGB", (4, 2), "white")
+    image.putpixel((0, 0), (255, 0, 0))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    turned = decode_image(saved(image, "PNG", exif=exif))
+    assert turned.size == (2, 4) and turned.getpixel((1, 0)) == (255, 0, 0)
+
+
+def test_the_first_frame_of_an_animation() -> None:
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    data = saved(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=50)
+    assert decode_image(data).getpixel((0, 0)) == (255, 0, 0)
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"%PDF-1.4", b"\x89PNG\r\n\x1a\n", b"<svg/>"])
+def test_not_a_picture(data: bytes) -> None:
+    with pytest.raises(PictureError, match=r"not a picture|damaged") as caught:
+        decode_image(data)
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_a_truncated_picture(kind: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    data = saved(Image.fromarray(noise), kind)
+    with pytest.raises(PictureError, match=r"damaged or cut off|not a picture"):
+        decode_image(data[: len(data) // 2])
+
+
+def test_a_60_megapixel_picture_is_refused_by_its_header() -> None:
+    with pytest.raises(PictureError, match=r"60 million pixels \(10000 x 6000\); the limit is 50"):
+        decode_image(bomb(10_000, 6_000))
+
+
+def test_a_decompression_bomb_costs_nothing() -> None:
+    with pytest.raises(PictureError, match="million pixels"):
+        decode_image(bomb(60_000, 60_000))
+
+
+def test_a_file_over_the_limit() -> None:
+    with pytest.raises(PictureError, match=r"has 0.0 MB|MB; the limit"):
+        decode_image(saved(Image.new("RGB", (9, 9))), ImageLimits(max_bytes=20))
+
+
+def test_what_is_stored_has_no_metadata() -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "taken at home"
+    data = saved(Image.new("RGB", (4, 4), "red"), "JPEG", exif=exif, comment=b"secret")
+    assert b"taken at home" in data
+    for media_type in ("image/png", "image/jpeg"):
+        clean = encode_image(decode_image(data), media_type)
+        assert b"taken at home" not in clean and b"secret" not in clean
+        assert Image.open(io.BytesIO(clean)).size == (4, 4)
+
+
+def test_sha256() -> None:
+    assert sha256_of(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
