@@ -1,23 +1,96 @@
-// A picture may be dropped anywhere on the page, not only on the message box.
+// What the page does in the browser besides Gradio. No build step, no dependencies.
+
+// The conversation that the address names, kept before anything changes the address.
+window.studioChatInAddress = new URL(window.location.href).searchParams.get("chat");
+
+// Pictures may be dropped anywhere on the page. What is no picture, or too large, is refused here,
+// in a sentence with a next step, before anything is uploaded.
 (() => {
+  const ours = new WeakSet();
   const box = () => document.querySelector("#box .full-container");
-  const carriesFiles = (event) => event.dataTransfer && event.dataTransfer.types.includes("Files");
+  const limit = () => window.gradio_config?.max_file_size ?? Infinity;
+  const megabytes = (bytes) => `${Math.round(bytes / 1e6)} MB`;
+
+  const complaint = (file) => {
+    if (file.type && !file.type.startsWith("image/")) {
+      return `${file.name} is not a picture. Add a PNG, JPEG, WebP, GIF or BMP file.`;
+    }
+    if (file.size > limit()) {
+      return (
+        `${file.name} has ${megabytes(file.size)}; the limit is ${megabytes(limit())}. ` +
+        "Save it smaller, for example as JPEG, and add it again."
+      );
+    }
+    return null;
+  };
+
+  const forget = () => document.querySelector("#notice .refused")?.remove();
+
+  const tell = (complaints) => {
+    forget();
+    const notice = document.createElement("div");
+    notice.className = "notice refused";
+    notice.setAttribute("role", "alert");
+    notice.textContent = complaints.join(" ");
+    document.querySelector("#notice")?.append(notice);
+  };
+
+  // The files that may be uploaded; says why the others may not.
+  const accepted = (files) => {
+    const complaints = files.map(complaint).filter(Boolean);
+    if (complaints.length) tell(complaints);
+    const carried = new DataTransfer();
+    files.filter((file) => !complaint(file)).forEach((file) => carried.items.add(file));
+    return carried;
+  };
+
+  const dropOnBox = (carried) => {
+    if (!carried.files.length) return;
+    const drop = new DragEvent("drop", { dataTransfer: carried });
+    ours.add(drop);
+    box()?.dispatchEvent(drop);
+  };
+
+  const takeOver = (event, carrier) => {
+    const files = [...(carrier?.files ?? [])];
+    if (!files.length || ours.has(event)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    dropOnBox(accepted(files));
+  };
+
+  const choose = (event) => {
+    const input = event.target;
+    if (input.type !== "file" || !input.files?.length) return;
+    const carried = accepted([...input.files]);
+    if (carried.files.length) input.files = carried.files;
+    else event.stopImmediatePropagation();
+  };
 
   window.addEventListener("dragover", (event) => {
-    if (carriesFiles(event)) event.preventDefault();
+    if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
   });
-
-  window.addEventListener("drop", (event) => {
-    const target = box();
-    if (!carriesFiles(event) || !target || target.contains(event.target)) return;
-    event.preventDefault();
-    target.dispatchEvent(new DragEvent("drop", { dataTransfer: event.dataTransfer }));
-  });
+  window.addEventListener("drop", (event) => takeOver(event, event.dataTransfer), true);
+  window.addEventListener("paste", (event) => {
+    // Text from a word processor comes with a picture of itself: text wins.
+    if (!event.clipboardData?.types.includes("text/html")) takeOver(event, event.clipboardData);
+  }, true);
+  window.addEventListener("change", choose, true);
+  window.addEventListener("click", forget, true);
+  window.addEventListener("keydown", (event) => event.key === "Enter" && forget(), true);
 })();
 
-// A message is read out by its text; the chat would have its Markdown source read out instead.
-new MutationObserver(() => {
-  for (const message of document.querySelectorAll("#chat [data-testid][dir][aria-label]")) {
-    message.removeAttribute("aria-label");
-  }
-}).observe(document, { attributes: true, attributeFilter: ["aria-label"], childList: true, subtree: true });
+// What screen readers are told: a message's text rather than its Markdown source, which the chat
+// names it by, and the name of the message box, which has none of its own.
+(() => {
+  const correct = () => {
+    for (const message of document.querySelectorAll("#chat [data-testid][dir][aria-label]")) {
+      message.removeAttribute("aria-label");
+    }
+    for (const field of document.querySelectorAll("#box textarea:not([aria-label])")) {
+      field.setAttribute("aria-label", "Your message");
+    }
+  };
+  const changes = { attributeFilter: ["aria-label"], childList: true, subtree: true };
+  new MutationObserver(correct).observe(document, changes);
+})();

@@ -27,17 +27,18 @@ class Browsing:
         self._answering = answering
         self._uploads = uploads
 
-    async def open(self, tab: Tab, wanted: str | None) -> Change:
-        """The page as it is loaded: the ``wanted`` conversation, else the tab's last one."""
+    async def open(self, tab: Tab) -> Change:
+        """The page as it is loaded, with the tab's conversation."""
         try:
             served = await self._client.list_models()
-            change = await self._conversation(tab, wanted or tab.conversation)
+            change = await self._conversation(tab)
         except StudioError as error:
             return failed(error).but(tab=tab, models=Models((), None, ""), busy=False)
         shown = change.tab or tab
         models = Models.of(served, tab.model, shown.model)
         notice = "" if served else NO_MODEL
-        return change.but(tab=shown, models=models, notice=notice)
+        # What has been typed meanwhile stays.
+        return change.but(tab=shown, models=models, notice=notice, draft=None)
 
     async def models(self, tab: Tab, chosen: str | None) -> Change:
         """The models that are served now, the chosen one kept where it still is."""
@@ -93,12 +94,12 @@ class Browsing:
             return failed(error)
         return showing(tab, moved)
 
-    async def _conversation(self, tab: Tab, conversation_id: str | None) -> Change:
+    async def _conversation(self, tab: Tab) -> Change:
         """The conversation; an empty one where it is not there (another database, say)."""
-        if not conversation_id:
+        if not tab.conversation:
             return self.fresh(tab)
         try:
-            stored = await self._answering.settled(tab.person, conversation_id)
+            stored = await self._answering.settled(tab.person, tab.conversation)
         except NotFound:
             return self.fresh(tab)
         return showing(tab.model_copy(update={"model": tab.model or stored.model}), stored)

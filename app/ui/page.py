@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -94,6 +95,9 @@ def create_blocks(settings: Settings, controller: ControllerClient) -> gr.Blocks
             RatingHandlers(controller),
         )
     blocks.queue(max_size=MOST_WAITING, default_concurrency_limit=None, api_open=False)
+    # Gradio computes statistics over all past events after each event; nobody reads them here.
+    blocks._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
+    blocks._queue.ANALYTICS_MAX_EVENTS = 1
     return blocks
 
 

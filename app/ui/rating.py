@@ -36,10 +36,12 @@ class RatingHandlers:
             marks = feedback_of(await self._shown(tab))
         except StudioError as error:
             return [failed(error), Change(feedback=[None] * len(tab.path))]
-        changed = tab.model_copy(update={"rated": Rated(answer_id=answer_id, value=value)})
+        rated = Rated(answer_id=answer_id, value=value)
+        last = Change(feedback=marks, notice="")
+        if tab.rated != rated:
+            last = last.but(tab=tab.model_copy(update={"rated": rated}), panel=RatingPanel(old))
         # The chat follows a mark only when it changes: clear it before it is set again.
         cleared = [None if at == message // 2 else mark for at, mark in enumerate(marks)]
-        last = Change(tab=changed, feedback=marks, panel=RatingPanel(old), notice="")
         return [last] if button else [Change(feedback=cleared), last]
 
     async def explain(self, tab: Tab, reason: str | None, comment: str, close: bool) -> Change:
@@ -56,7 +58,10 @@ class RatingHandlers:
             await self._client.rate(tab.person, request)
         except StudioError as error:
             return failed(error)
-        return Change(notice="", panel=RatingPanel() if close else None)
+        if not close:
+            return Change(notice="")
+        closed = tab.model_copy(update={"rated": None})
+        return Change(tab=closed, panel=RatingPanel(), notice="")
 
     async def take_back(self, tab: Tab) -> Change:
         """Remove the rating whose reason is asked for."""

@@ -27,6 +27,14 @@ REMEMBER_IN_ADDRESS = """
 """
 """Each tab finds its own conversation again when it is reloaded."""
 
+RECALL_FROM_ADDRESS = """
+(tab) => {
+  const chat = window.studioChatInAddress;
+  return [tab && chat ? { ...tab, conversation: chat, path: [] } : tab];
+}
+"""
+"""The address as it was when the page came (assets/page.js) wins over what all tabs share."""
+
 
 def wire(
     blocks: gr.Blocks, view: View, answering: Answering, browsing: Browsing, rating: RatingHandlers
@@ -40,9 +48,8 @@ def wire(
     _wire_answers(view, answering, browsing, on)
     _wire_ratings(view, rating, on)
 
-    async def opened(stored: Any, request: gr.Request) -> dict[Any, Any]:
-        wanted = request.query_params.get("chat")
-        return view.apply(await browsing.open(Tab.read(stored), wanted))
+    async def opened(stored: Any) -> dict[Any, Any]:
+        return view.apply(await browsing.open(Tab.read(stored)))
 
     async def models(stored: Any, chosen: str | None) -> dict[Any, Any]:
         return view.apply(await browsing.models(Tab.read(stored), chosen))
@@ -56,7 +63,7 @@ def wire(
     async def step(by: int, stored: Any) -> dict[Any, Any]:
         return view.apply(await browsing.step(Tab.read(stored), by))
 
-    blocks.load(opened, view.tab, **on)
+    blocks.load(opened, view.tab, js=RECALL_FROM_ADDRESS, **on)
     view.waiting.tick(opened, view.tab, **on)
     view.tab.change(None, view.tab, js=REMEMBER_IN_ADDRESS)
     view.model.focus(models, [view.tab, view.model], **on)
@@ -135,14 +142,17 @@ def _button(event: gr.LikeData) -> str:
 
 
 def _is_retry(event: gr.EventData) -> bool:
-    return isinstance(event._data, dict) and isinstance(event._data.get("value"), list)
+    """Whether the chat's retry button was pressed: it tells which question, as text or parts."""
+    return "value" in _details(event) and not isinstance(_details(event)["value"], dict)
 
 
 def _draft(event: gr.EventData, box: dict[str, Any] | None) -> Draft:
     """What is asked: the example that was clicked, or else what stands in the box."""
-    example = event._data.get("value") if isinstance(event._data, dict) else None
-    if isinstance(example, dict):
-        files = tuple(str(file["path"]) for file in example.get("files") or ())
-        return Draft(str(example.get("text") or ""), files)
-    asked = box or {}
-    return Draft(str(asked.get("text") or ""), tuple(asked.get("files") or ()))
+    asked = _details(event).get("value") or box or {}
+    files = [file["path"] if isinstance(file, dict) else file for file in asked.get("files") or ()]
+    return Draft(str(asked.get("text") or ""), tuple(files))
+
+
+def _details(event: gr.EventData) -> dict[str, Any]:
+    """What the browser tells of an event; nothing for a plain one."""
+    return event._data if isinstance(event._data, dict) else {}

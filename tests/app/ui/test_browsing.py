@@ -14,7 +14,7 @@ from tests.pictures import png
 
 
 async def test_a_first_visit_shows_an_empty_chat_and_what_the_model_sees(page: Page) -> None:
-    change = await page.browsing.open(page.tab, None)
+    change = await page.browsing.open(page.tab)
     assert change.messages == [] and change.notice == ""
     assert change.models and change.models.names == ("second", "first")
     assert (change.models.chosen, change.models.sees) == (
@@ -29,24 +29,14 @@ async def test_a_reload_shows_everything_again(page: Page, fake: FakeController)
     await page.rating.press(page.tab, 1, "Like")
     await page.regenerate()
     await page.browsing.step(page.tab, -1)
-    again = await page.browsing.open(Tab.read(page.tab.store()), None)
+    again = await page.browsing.open(Tab.read(page.tab.store()))
     assert again.messages and again.messages[1]["content"][0]["text"] == "One."
     assert again.feedback == ["Like"] and again.pager == Pager(1, 2)
 
 
-async def test_the_address_wins_over_what_the_browser_remembers(page: Page) -> None:
-    await page.ask("First?")
-    first = page.tab
-    page.show(page.browsing.fresh(page.tab))
-    await page.ask("Second?")
-    assert page.tab.conversation != first.conversation
-    change = await page.browsing.open(page.tab, first.conversation)
-    assert change.tab and change.tab.conversation == first.conversation
-
-
 async def test_a_conversation_that_is_gone_gives_an_empty_chat(page: Page) -> None:
     gone = page.tab.model_copy(update={"conversation": "gone", "path": ("x",)})
-    change = await page.browsing.open(gone, None)
+    change = await page.browsing.open(gone)
     assert change.tab and change.tab.conversation is None and change.tab.person == gone.person
     assert change.messages == [] and change.notice == ""
 
@@ -54,14 +44,14 @@ async def test_a_conversation_that_is_gone_gives_an_empty_chat(page: Page) -> No
 async def test_without_a_controller_nothing_is_forgotten(page: Page) -> None:
     await page.ask("What?")
     page.browsing._client._http.base_url = "http://127.0.0.1:9"
-    change = await page.browsing.open(page.tab, None)
+    change = await page.browsing.open(page.tab)
     assert change.tab == page.tab and "does not answer" in (change.notice or "")
     assert change.models and not change.models.names
 
 
 async def test_without_a_model_the_page_says_so(page: Page, fake: FakeController) -> None:
     fake.models = ()
-    assert (await page.browsing.open(page.tab, None)).notice == NO_MODEL
+    assert (await page.browsing.open(page.tab)).notice == NO_MODEL
     assert (await page.browsing.models(page.tab, "second")).notice == NO_MODEL
 
 
@@ -71,7 +61,7 @@ async def test_a_chosen_model_is_remembered_while_it_is_served(
     change = page.show(await page.browsing.choose(page.tab, "first"))
     assert change.models and change.models.sees == "It sees little."
     assert page.tab.model == "first"
-    again = await page.browsing.open(page.tab, None)
+    again = await page.browsing.open(page.tab)
     assert again.models and again.models.chosen == "first"
     fake.models = [ModelInfo(id="third")]
     refreshed = await page.browsing.models(page.tab, "first")

@@ -53,6 +53,16 @@ async def test_the_same_thumb_twice_is_one_rating_with_its_reason(
     assert (rating.value, rating.reason) == ("up", "correct")
 
 
+async def test_a_double_click_leaves_what_is_being_written_alone(
+    page: Page, fake: FakeController
+) -> None:
+    await page.ask("One?")
+    await press(page, 1, "Like")
+    again = await page.rating.press(page.tab, 1, "")
+    assert [change.panel for change in again] == [None, None]
+    assert again[-1].feedback == ["Like"] and len(fake.ratings) == 1
+
+
 async def test_another_button_changes_the_rating(page: Page, fake: FakeController) -> None:
     await page.ask("One?")
     for button, value in [("Like", "up"), ("Dislike", "down"), ("Flag", "flag")]:
