@@ -27,11 +27,12 @@ class Plan:
     stage1_steps: int = 600
     stage1_minutes: float = 5.0
     stage2_steps: int = 12_000
-    stage2_minutes: float = 40.0
+    stage2_minutes: float = 46.0
     tower_batch: int = 48
     language_tokens: int = 3000
     stage1_tokens: int = 3000
     stage2_tokens: int = 4000
+    log_every: int = 50
     seed: int = SEED
 
     def tower_scenes(self) -> list[Scene]:
@@ -70,4 +71,5 @@ def quick_plan(folder: Path) -> Plan:
         stage1_minutes=0.5,
         stage2_steps=60,
         stage2_minutes=1.0,
+        log_every=10,
     )

@@ -73,7 +73,7 @@ def initialise_projection(
     sample = torch.from_numpy(features[:500].astype(np.float32)).flatten(0, 1)
     mean, deviation = sample.mean(0), sample.std(0).clamp(min=1e-3)
     linear: nn.Linear = model.model.multi_modal_projector.linear_1
-    scale = float(model.get_parameter("lm_head.weight").std()) * 5**0.5
+    scale = float(model.get_parameter("lm_head.weight").detach().std()) * 5**0.5
     with torch.no_grad():
         weight = torch.randn_like(linear.weight) * scale / linear.in_features**0.5 / deviation
         linear.weight.copy_(weight)

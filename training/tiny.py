@@ -104,9 +104,7 @@ class Tiny:
         data = dense_labels(self.plan.tower_scenes(), self.pictures("tower"))
         held_out = dense_labels(self.plan.held_out_scenes(), self.pictures("held_out"))
         task = TowerTask(tower, data, held_out, batch=self.plan.tower_batch, device=self.device)
-        config = LoopConfig(
-            self.plan.tower_steps, self.plan.tower_minutes, evaluate_every=200, log_every=50
-        )
+        config = self._config("tower")
         train(task, config, self.folder / "tower", _say, "tower")
 
     def language(self) -> None:
@@ -120,9 +118,7 @@ class Tiny:
             seed=self.plan.seed,
             device=self.device,
         )
-        config = LoopConfig(
-            self.plan.language_steps, self.plan.language_minutes, evaluate_every=200, log_every=50
-        )
+        config = self._config("language")
         train(task, config, self.folder / "language", _say, "language")
 
     def features(self) -> None:
@@ -166,7 +162,7 @@ class Tiny:
     def stage1(self) -> None:
         """Feature alignment: only W."""
         task = self._stage_task(1)
-        config = LoopConfig(self.plan.stage1_steps, self.plan.stage1_minutes, evaluate_every=100)
+        config = self._config("stage1")
         train(task, config, self.folder / "stage1", _say, "stage 1")
 
     def stage2(self) -> None:
@@ -174,10 +170,17 @@ class Tiny:
         task = self._stage_task(2)
         if not (self.folder / "stage2" / "state.pt").exists():
             load_weights(task.module, self.folder / "stage1")
-        config = LoopConfig(
-            self.plan.stage2_steps, self.plan.stage2_minutes, evaluate_every=200, log_every=50
-        )
+        config = self._config("stage2")
         train(task, config, self.folder / "stage2", _say, "stage 2")
+
+    def _config(self, part: str) -> LoopConfig:
+        """Steps and minutes of a part, from the plan."""
+        return LoopConfig(
+            getattr(self.plan, f"{part}_steps"),
+            getattr(self.plan, f"{part}_minutes"),
+            evaluate_every=4 * self.plan.log_every,
+            log_every=self.plan.log_every,
+        )
 
     def model(self) -> LlavaForConditionalGeneration:
         """Tower, W and language model joined, with the weights prepared so far."""

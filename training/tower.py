@@ -144,7 +144,7 @@ class TowerTask:
         return {**figures, "centre_errors": false_centres / max(number, 1)}
 
     def _pixels(self, pictures: NDArray[np.uint8]) -> Tensor:
-        return normalise(torch.from_numpy(pictures).to(self.device))
+        return normalise(torch.from_numpy(np.array(pictures)).to(self.device))
 
     def _loss(
         self, pixels: Tensor, labels: NDArray[np.int64], offsets: NDArray[np.float32]
