@@ -53,9 +53,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def supervise(
-    tmp_path: Path, said: list[str], clock: Clock
-) -> Iterator[Callable[..., Supervisor]]:
+def supervise(tmp_path: Path, said: list[str], clock: Clock) -> Iterator[Callable[..., Supervisor]]:
     """Makes started supervisors, and ends their children after the test."""
     made: list[Supervisor] = []
 

@@ -207,9 +207,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read(start: Start) -> Non
 
 def test_a_body_without_a_length_is_counted(start: Start) -> None:
     worker = start(ScriptedBackend(), max_images=1, max_upload_mb=1)
-    reply = worker.client.post(
-        "/v1/chat/completions", content=(b" " * 1_000_000 for _ in range(6))
-    )
+    reply = worker.client.post("/v1/chat/completions", content=(b" " * 1_000_000 for _ in range(6)))
     assert (reply.status_code, error_of(reply)["code"]) == (413, "too_large")
 
 

@@ -113,9 +113,7 @@ async def test_pauses_grow_to_a_small_limit_and_start_again_after_a_success(
     assert pauses[8:] == [pytest.approx(0.02), 0.25]
 
 
-async def test_it_says_once_what_is_wrong(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_it_says_once_what_is_wrong(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     client = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(401)))
     registrar = registrar_for(settings_for(tmp_path, "http://c"), client=client)
     with caplog.at_level(logging.WARNING, "app.worker.registration"):
