@@ -1,4 +1,4 @@
-"""Start LLaVA Studio: ``python app.py`` (everything), or with ``controller``, ``worker``, ``ui``."""
+"""Start LLaVA Studio: ``python app.py`` (all of it), or ``controller``, ``worker`` or ``ui`` alone."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ VISUAL_TOKENS = (PIXELS // PATCH) ** 2
 NAMES = {1: "llava-tiny-stage1", 2: "llava-tiny-stage2"}
 Assemble = Callable[..., LlavaForConditionalGeneration]
 SEES = (
-    "Drawn scenes of up to five things: "
+    "Sees drawn scenes of up to five things: "
     f"{', '.join(KINDS[:-1])} or {KINDS[-1]}, in {', '.join(COLOURS[:-1])} or {COLOURS[-1]}; "
     "their size, place and number. It cannot read text or understand photographs."
 )
@@ -103,7 +103,7 @@ def export(
     build_processor(tokenizer).save_pretrained(folder)
     about = {
         "name": NAMES[stage],
-        "sees": SEES if stage == 2 else f"{SEES} After stage 1 only, so it is often wrong.",
+        "sees": SEES if stage == 2 else f"{SEES} Only its projection has trained (stage 1): it is often wrong.",
         "template": "vicuna_v1",
         "suggestions": SUGGESTIONS,
     }
