@@ -1,4 +1,4 @@
-"""Start LLaVA Studio: ``python app.py`` (all of it), or ``controller``, ``worker`` or ``ui`` alone."""
+"""Start LLaVA Studio: ``python app.py`` for all of it, or with ``controller``, ``worker``, ``ui``."""
 
 from __future__ import annotations
 

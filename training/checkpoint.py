@@ -40,6 +40,7 @@ SEES = (
     f"{', '.join(KINDS[:-1])} or {KINDS[-1]}, in {', '.join(COLOURS[:-1])} or {COLOURS[-1]}; "
     "their size, place and number. It cannot read text or understand photographs."
 )
+AFTER_STAGE_1 = "Only its projection has trained (stage 1), so it is often wrong."
 SUGGESTIONS = [
     "Describe the picture.",
     "How many things are there?",
@@ -103,7 +104,7 @@ def export(
     build_processor(tokenizer).save_pretrained(folder)
     about = {
         "name": NAMES[stage],
-        "sees": SEES if stage == 2 else f"{SEES} Only its projection has trained (stage 1): it is often wrong.",
+        "sees": SEES if stage == 2 else f"{SEES} {AFTER_STAGE_1}",
         "template": "vicuna_v1",
         "suggestions": SUGGESTIONS,
     }
