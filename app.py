@@ -1,4 +1,4 @@
-"""Start LLaVA Studio: ``python app.py`` for all of it, or with ``controller``, ``worker``, ``ui``."""
+"""Start LLaVA Studio: ``python app.py``, or one part of it: ``controller``, ``worker``, ``ui``."""
 
 from __future__ import annotations
 
