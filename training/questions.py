@@ -258,18 +258,20 @@ def ask_relation(scene: Scene, rng: random.Random) -> Turn | None:
     first, second = pair
     forms = []
     if first.column != second.column:
-        forms += [("to the left of", first.column < second.column)]
-        forms += [("to the right of", first.column > second.column)]
+        true = "to the left" if first.column < second.column else "to the right"
+        forms += [("to the left", true), ("to the right", true)]
     if first.row != second.row:
-        forms += [("above", first.row < second.row), ("below", first.row > second.row)]
+        true = "above" if first.row < second.row else "below"
+        forms += [("above", true), ("below", true)]
     if not forms:
         return None
-    words, holds = rng.choice(forms)
+    asked, true = rng.choice(forms)
     answer = (
-        f"The {first.kind} is {at(first.place)} and the {second.kind} is {at(second.place)}, "
-        f"so {'yes' if holds else 'no'}."
+        f"The {first.kind} is {at(first.place)} and the {second.kind} is {at(second.place)}: "
+        f"it is {true}, so {'yes' if asked == true else 'no'}."
     )
-    return Turn("relation", f"Is the {first.kind} {words} the {second.kind}?", answer)
+    relation = f"{asked} of" if asked.startswith("to") else asked
+    return Turn("relation", f"Is the {first.kind} {relation} the {second.kind}?", answer)
 
 
 def ask_larger(scene: Scene, rng: random.Random) -> Turn | None:
@@ -448,6 +450,10 @@ def _answered(turns: list[Turn], turn: Turn) -> bool:
 
 
 def sample_kinds(rng: random.Random, group: str, number: int) -> list[str]:
-    """``number`` question types of a group ("conversation" ...), with a little small talk."""
-    names = list(GROUPS[group])
+    """``number`` question types of a group ("conversation" ...), with a little small talk.
+
+    What is hardest to learn is asked most: relations, and descriptions of the whole picture.
+    """
+    hardest = {"relation": 3, "describe": 2, "list": 2}
+    names = [name for name in GROUPS[group] for _ in range(hardest.get(name, 1))]
     return ["talk" if rng.random() < 0.03 else rng.choice(names) for _ in range(number)]
