@@ -27,7 +27,7 @@ class Plan:
     stage1_steps: int = 600
     stage1_minutes: float = 5.0
     stage2_steps: int = 12_000
-    stage2_minutes: float = 55.0
+    stage2_minutes: float = 49.0
     tower_batch: int = 48
     language_tokens: int = 3000
     stage1_tokens: int = 3000
