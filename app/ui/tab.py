@@ -26,7 +26,8 @@ class Tab(BaseModel):
     conversation since: the next question continues what the person sees.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A key of another version is no reason to forget who somebody is.
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     person: str = Field(min_length=8, max_length=64)
     conversation: str | None = None
@@ -43,13 +44,14 @@ class Tab(BaseModel):
     def read(cls, stored: Any) -> Tab:
         """The tab that the browser has stored; a new one where that is nothing or unreadable."""
         try:
-            return cls.model_validate(stored)
+            return cls.model_validate_json(stored) if isinstance(stored, str) else cls.new()
         except ValidationError:
             return cls.new()
 
-    def store(self) -> dict[str, Any]:
-        """What the browser keeps."""
-        return self.model_dump(mode="json")
+    def store(self) -> str:
+        """What the browser keeps, as JSON text: Gradio sends changes of objects piece by piece,
+        and leaves keys of its own in them."""
+        return self.model_dump_json()
 
     @property
     def last_answer(self) -> str | None:

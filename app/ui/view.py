@@ -155,7 +155,7 @@ def sees_html(models: Models) -> str:
 
 def build(settings: Settings, examples: list[Example]) -> View:
     """All parts in their places; call it inside ``gr.Blocks``."""
-    tab = gr.BrowserState(None, storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
+    tab = gr.BrowserState("", storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
     waiting = gr.Timer(3.0, active=False)
     with gr.Row(elem_id="head", equal_height=True):
         gr.HTML(_brand(), elem_id="brand")
@@ -196,14 +196,14 @@ def build(settings: Settings, examples: list[Example]) -> View:
         elem_id="box",
         autofocus=True,
     )
-    with gr.Accordion("Answer settings", open=False, elem_id="settings"):
+    with gr.Accordion("Answer settings", open=False, elem_id="settings"), gr.Row():
         temperature = gr.Slider(
             0.0,
             2.0,
             value=0.0,
             step=0.05,
             label="Temperature",
-            info="0 always takes the likeliest word, so regenerating repeats the answer.",
+            info="0 takes the likeliest word each time: Retry then repeats the answer.",
         )
         top_p = gr.Slider(
             0.05,
@@ -211,7 +211,7 @@ def build(settings: Settings, examples: list[Example]) -> View:
             value=1.0,
             step=0.05,
             label="Top-p",
-            info="Below 1, only the likeliest words that together have this probability.",
+            info="Below 1 leaves out the unlikeliest words.",
         )
         max_tokens = gr.Slider(
             1,
@@ -219,7 +219,7 @@ def build(settings: Settings, examples: list[Example]) -> View:
             value=settings.default_max_tokens,
             step=1,
             label="Longest answer",
-            info="In tokens; a token is a short word or a part of one.",
+            info="In tokens: a short word, or a part of a long one.",
         )
     return View(
         tab=tab,
@@ -265,5 +265,4 @@ def _chat(examples: list[Example]) -> gr.Chatbot:
         examples=[
             {"text": example.question, "files": [str(example.image)]} for example in examples
         ],
-        group_consecutive_messages=False,
     )

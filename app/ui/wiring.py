@@ -18,9 +18,10 @@ from app.ui.tab import Tab
 from app.ui.view import View
 
 REMEMBER_IN_ADDRESS = """
-(tab) => {
+(stored) => {
   const url = new URL(window.location.href);
-  if (tab && tab.conversation) url.searchParams.set("chat", tab.conversation);
+  const tab = JSON.parse(stored || "{}");
+  if (tab.conversation) url.searchParams.set("chat", tab.conversation);
   else url.searchParams.delete("chat");
   window.history.replaceState(window.history.state, "", url);
 }
@@ -28,9 +29,10 @@ REMEMBER_IN_ADDRESS = """
 """Each tab finds its own conversation again when it is reloaded."""
 
 RECALL_FROM_ADDRESS = """
-(tab) => {
+(stored) => {
   const chat = window.studioChatInAddress;
-  return [tab && chat ? { ...tab, conversation: chat, path: [] } : tab];
+  if (!stored || !chat) return [stored];
+  return [JSON.stringify({ ...JSON.parse(stored), conversation: chat, path: [] })];
 }
 """
 """The address as it was when the page came (assets/page.js) wins over what all tabs share."""
@@ -111,8 +113,11 @@ def _wire_answers(view: View, answering: Answering, browsing: Browsing, on: dict
         trigger_mode="once",
         **on,
     )
-    view.box.stop(stopped, view.tab, cancels=[asking], **on)
-    gr.on([view.new.click, view.chat.clear], fresh, view.tab, cancels=[asking], **on)
+    # Events of one trigger run one after the other: first the answer in work is cancelled.
+    ending = [view.box.stop, view.new.click, view.chat.clear]
+    gr.on(ending, None, cancels=[asking], api_visibility="private")
+    view.box.stop(stopped, view.tab, **on)
+    gr.on([view.new.click, view.chat.clear], fresh, view.tab, **on)
 
 
 def _wire_ratings(view: View, rating: RatingHandlers, on: dict[str, Any]) -> None:
