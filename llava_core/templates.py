@@ -76,7 +76,8 @@ class Rendered:
     """A conversation as the model reads it.
 
     ``token_ids`` and ``loss_mask`` are equally long; the mask is True on the tokens of answers and
-    their end tokens. Each picture is one image token until :func:`expand_image_tokens`.
+    their end tokens, and False throughout in a prompt that awaits an answer. Each picture is one
+    image token until :func:`expand_image_tokens`.
     """
 
     text: str
@@ -121,11 +122,18 @@ class Renderer:
         self._bos = _added_bos(tokenizer)
 
     def render(self, conversation: Conversation, *, generation_prompt: bool) -> Rendered:
-        """Token ids and loss mask; with ``generation_prompt`` it ends where the answer begins."""
+        """Token ids and loss mask, for training; with ``generation_prompt``, the prompt to answer.
+
+        A prompt has no labels, so templates that shorten earlier turns (reasoning models leave out
+        old thoughts) can be served. Raises :class:`TemplateError` where the template refuses the
+        conversation, loses a picture, or, for training, rewrites earlier turns.
+        """
         messages = [self._message(message) for message in conversation.messages]
         text = self._text(messages, generation_prompt)
-        spans = self._answer_spans(messages, text)
-        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        spans = [] if generation_prompt else self._answer_spans(messages, text)
+        encoded = self.tokenizer(
+            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )
         ids: list[int] = list(encoded["input_ids"])
         mask = _mask(encoded["offset_mapping"], spans)
         if self._bos is not None and ids[:1] != [self._bos]:
@@ -138,6 +146,8 @@ class Renderer:
             text: str = self._template.render(
                 messages=messages,
                 add_generation_prompt=generation_prompt,
+                tools=None,
+                documents=None,
                 **self._named_tokens,
             )
         except Exception as error:
@@ -172,16 +182,26 @@ class Renderer:
     def _message(self, message: Message) -> dict[str, Any]:
         """The message for the template; texts that look like special tokens are made plain."""
         if self._typed:
-            content: Any = [
-                {"type": "image"}
-                if isinstance(part, ImagePart)
-                else {"type": "text", "text": self.neutralise(part.text)}
-                for part in message.parts
-            ]
+            content: Any = self._typed_parts(message)
         else:
             images = f"{self.image_token}\n" * len(message.images)
             content = images + self.neutralise(message.text)
         return {"role": message.role, "content": content}
+
+    def _typed_parts(self, message: Message) -> list[dict[str, str]]:
+        parts: list[dict[str, str]] = []
+        before = ""
+        for part in message.parts:
+            if isinstance(part, ImagePart):
+                parts.append({"type": "image"})
+                before = ""
+                continue
+            text = self.neutralise(part.text)
+            if self._special.search(before + text):  # "<ima" and "ge>" make one as neighbours
+                text = _BREAK + text
+            parts.append({"type": "text", "text": text})
+            before += text
+        return parts
 
     def neutralise(self, text: str) -> str:
         """``text`` with special tokens' texts broken by a zero-width space: they stay plain text.
@@ -189,7 +209,9 @@ class Renderer:
         A person who types ``<image>`` has sent no picture, and one who types ``</s>`` has not ended
         the model's turn.
         """
-        return self._special.sub(lambda match: f"{match[0][0]}{_BREAK}{match[0][1:]}", text)
+        while self._special.search(text):  # once more where the rest of one begins another: ####
+            text = self._special.sub(lambda match: f"{match[0][0]}{_BREAK}{match[0][1:]}", text)
+        return text
 
     def _accepts_typed_parts(self) -> bool:
         """Whether the template understands content as a list of typed parts."""
@@ -229,14 +251,18 @@ def expand_image_tokens(rendered: Rendered, image_token_id: int, counts: Sequenc
 
 
 def _mask(offsets: Sequence[tuple[int, int]], spans: list[tuple[int, int]]) -> list[bool]:
-    """True for tokens that cover a character of a span; both are in ascending order."""
+    """True for tokens that cover a character of a span; both are in ascending order.
+
+    A token of nothing but space covers no character with tokenizers that trim their offsets
+    (Llama 3); it belongs to a span that goes on at both of its sides.
+    """
     mask = []
     current = 0
     for start, end in offsets:
         while current < len(spans) and spans[current][1] <= start:
             current += 1
-        inside = current < len(spans) and end > start and end > spans[current][0]
-        mask.append(inside)
+        first = spans[current][0] if current < len(spans) else end
+        mask.append(first < end)
     return mask
 
 

@@ -6,9 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tokenizers.processors import ByteLevel
 from transformers import PreTrainedTokenizerFast
 
-from llava_core.conversation import Conversation, ImagePart, Message, assistant, system, user
+from llava_core.conversation import (
+    Conversation,
+    ImagePart,
+    Message,
+    TextPart,
+    assistant,
+    system,
+    user,
+)
 from llava_core.errors import TemplateError
 from llava_core.templates import NAMED_TEMPLATES, Renderer, expand_image_tokens
 from tests.tiny_checkpoint import make_tokenizer
@@ -139,17 +148,58 @@ def test_templates_that_take_strings_only_work_too() -> None:
         "{% if add_generation_prompt %}{{ '<assistant>' }}{% endif %}"
     )
     one = Renderer(TOKENIZER, template)
-    talk = Conversation((user("Q", PICTURE), assistant("A"), user("Q2")))
-    rendered = one.render(talk, generation_prompt=True)
-    assert rendered.text == "<user><image>\nQ<assistant>A</s><user>Q2<assistant>"
-    assert said(rendered.token_ids, rendered.loss_mask) == "A</s>"
+    messages = (user("Q", PICTURE), assistant("A"), user("Q2"))
+    prompt = one.render(Conversation(messages), generation_prompt=True)
+    assert prompt.text == "<user><image>\nQ<assistant>A</s><user>Q2<assistant>"
+    sample = one.render(Conversation(messages[:2]), generation_prompt=False)
+    assert said(sample.token_ids, sample.loss_mask) == "A</s>"
 
 
-def test_a_template_that_rewrites_history_is_refused() -> None:
+def test_a_template_that_rewrites_history_serves_but_does_not_train() -> None:
     template = "{% for m in messages %}{{ loop.length }}{{ m['content'] }}{% endfor %}"
     one = Renderer(TOKENIZER, template)
     with pytest.raises(TemplateError, match="rewrites earlier turns"):
         one.render(Conversation((user("Q"), assistant("A"))), generation_prompt=False)
+    talk = Conversation((user("Q"), assistant("A"), user("R")))
+    prompt = one.render(talk, generation_prompt=True)
+    assert prompt.text == "3Q3A3R" and not any(prompt.loss_mask)
+
+
+@pytest.mark.parametrize("name", [*CHATS, "plain"])
+def test_the_text_is_what_transformers_itself_renders(name: str) -> None:
+    talk = Conversation((user("Q1", PICTURE), assistant("A1"), user("Q2")))
+    one = renderer(name)
+    messages = [one._message(message) for message in talk.messages]
+    theirs = TOKENIZER.apply_chat_template(
+        messages, chat_template=one.chat_template, add_generation_prompt=True, tokenize=False
+    )
+    assert one.render(talk, generation_prompt=True).text == theirs
+
+
+def test_a_special_token_cut_into_two_parts_stays_text() -> None:
+    parts = (TextPart("<ima"), TextPart("g"), TextPart("e> </"), TextPart("s>"), ImagePart(PICTURE))
+    rendered = renderer().render(Conversation((Message("user", parts),)), generation_prompt=True)
+    special = [i for i in rendered.token_ids if i in set(TOKENIZER.all_special_ids)]
+    assert TOKENIZER.convert_ids_to_tokens(special) == ["USER:", "<image>", "ASSISTANT:"]
+
+
+def test_a_special_token_that_overlaps_itself_stays_text() -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>", "###"]})
+    one = Renderer(tokenizer, NAMED_TEMPLATES["vicuna_v1"])
+    rendered = one.render(Conversation((user("#" * 7),)), generation_prompt=True)
+    assert tokenizer.convert_tokens_to_ids("###") not in rendered.token_ids
+
+
+def test_tokens_of_space_count_where_the_tokenizer_trims_its_offsets() -> None:
+    """Llama 3's tokenizer says of a token of space that it covers no character."""
+    tokenizer = make_tokenizer()
+    tokenizer.backend_tokenizer.post_processor = ByteLevel(trim_offsets=True)
+    offsets = tokenizer("a   b", return_offsets_mapping=True)["offset_mapping"]
+    assert any(start == end for start, end in offsets), "the case at hand"
+    talk = Conversation((user("Q  Q"), assistant("A   b  "), user(" Q"), assistant("C")))
+    rendered = Renderer(tokenizer).render(talk, generation_prompt=False)
+    assert said(rendered.token_ids, rendered.loss_mask) == " A   b  </s> C</s>"
 
 
 def test_a_template_without_pictures_is_refused() -> None:
@@ -187,13 +237,13 @@ def test_the_bos_token_is_added_where_the_tokenizer_adds_it() -> None:
 
 
 def test_expanding_makes_room_for_visual_tokens() -> None:
-    talk = Conversation((user("Q", PICTURE), assistant("A"), user("Q2", PICTURE)))
-    rendered = renderer().render(talk, generation_prompt=True)
+    turns = (user("Q", PICTURE), assistant("A"), user("Q2", PICTURE), assistant("B"))
+    rendered = renderer().render(Conversation(turns), generation_prompt=False)
     image = TOKENIZER.convert_tokens_to_ids("<image>")
     assert isinstance(image, int)
     expanded = expand_image_tokens(rendered, image, [3, 5])
     assert expanded.token_ids.count(image) == 8
     assert len(expanded.token_ids) == len(rendered.token_ids) + 6
-    assert said(expanded.token_ids, expanded.loss_mask) == " A</s>"
+    assert said(expanded.token_ids, expanded.loss_mask) == " A</s> B</s>"
     with pytest.raises(ValueError, match="2 image tokens, but counts for 1"):
         expand_image_tokens(rendered, image, [3])
