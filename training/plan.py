@@ -19,7 +19,7 @@ class Plan:
     tower_pictures: int = 60_000
     pictures: int = 60_000
     held_out: int = 600
-    questions_per_type: int = 150
+    questions_per_type: int = 100
     tower_steps: int = 6_000
     tower_minutes: float = 30.0
     language_steps: int = 6_000
