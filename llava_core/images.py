@@ -12,13 +12,23 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from llava_core.errors import PictureError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 """File formats that are read; Pillow's other readers are never tried."""
-_SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What undoes each EXIF orientation; 1 is upright."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +59,8 @@ def decode_image(data: bytes, limits: ImageLimits | None = None) -> Image.Image:
             warnings.simplefilter("ignore")
             image.seek(0)
             image.load()
-            turned = ImageOps.exif_transpose(image)
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+            turned = _upright(image)
+    except Exception as error:  # what a decoder raises depends on where the damage is
         raise PictureError(
             "The picture is damaged or cut off, so it cannot be read to its end",
             "Send the file again, or save it anew from the program that made it.",
@@ -86,11 +96,19 @@ def _open(data: bytes, limits: ImageLimits) -> Image.Image:
     return image
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    """The picture turned as its EXIF orientation says; damaged EXIF turns nothing."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # EXIF is a file format of its own, with as many ways to be broken
+        return image
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in _SIXTEEN_BIT:
+    if image.mode in ("I", "F") or image.mode in _SIXTEEN_BIT:
         image = _eight_bit(image)
-    elif image.mode == "F":
-        image = Image.fromarray(np.clip(np.asarray(image), 0, 255).astype(np.uint8))
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         coloured = image.convert("RGBA")
         page = Image.new("RGBA", coloured.size, "white")
@@ -100,11 +118,11 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """0..65535 to 0..255; values that already fit into eight bits stay as they are."""
-    values = np.asarray(image).astype(np.int64)
-    if values.size and values.max() > 255:
-        values = values * 255 // 65535
-    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+    """Grey in 16 bits, 0..65535, as 0..255; wider types (I, F) only where they go beyond 255."""
+    values = np.nan_to_num(np.asarray(image).astype(np.float32), copy=False)
+    if image.mode in _SIXTEEN_BIT or values.max() > 255:
+        values *= 255 / 65535
+    return Image.fromarray(np.clip(values, 0, 255, out=values).astype(np.uint8))
 
 
 def encode_image(image: Image.Image, media_type: str = "image/png") -> bytes:

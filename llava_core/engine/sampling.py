@@ -46,7 +46,8 @@ class Sampler:
         """The next token's id, from logits (vocabulary,)."""
         if self.params.temperature == 0:
             return int(logits.argmax())
-        probabilities = torch.softmax(logits.float().cpu() / self.params.temperature, -1)
+        below = logits.double().cpu() - logits.max().double().cpu()  # at most 0: cannot overflow
+        probabilities = torch.softmax(below / self.params.temperature, -1)
         if self.params.top_p < 1:
             probabilities = nucleus(probabilities, self.params.top_p)
         return int(torch.multinomial(probabilities, 1, generator=self._generator))
@@ -59,6 +60,6 @@ def nucleus(probabilities: Tensor, top_p: float) -> Tensor:
     """
     ordered, order = probabilities.sort(descending=True)
     before = ordered.cumsum(0) - ordered
-    kept = torch.where(before < top_p, ordered, torch.zeros(()))
+    kept = ordered * (before < top_p)
     result = torch.zeros_like(probabilities).scatter(0, order, kept)
     return result / result.sum()

@@ -20,12 +20,16 @@ class IncrementalText:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
+        added = tokenizer.added_tokens_decoder
+        self._silent = frozenset(index for index, token in added.items() if token.special)
         self._ids: list[int] = []
         self._context = 0
         self._shown = 0
 
     def push(self, token: int) -> str:
-        """The text that this token completes; empty inside a character."""
+        """The text that this token completes; empty inside a character, and of a special token."""
+        if token in self._silent:
+            return ""
         self._ids.append(token)
         return self._new_text(final=len(self._ids) - self._shown >= MAX_PENDING)
 

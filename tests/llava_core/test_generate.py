@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 import torch
 from PIL import Image
+from tokenizers import Tokenizer, decoders, models
+from transformers import PreTrainedTokenizerFast
 
 from llava_core.conversation import Conversation, assistant, user
 from llava_core.engine.generate import Piece, generate
 from llava_core.engine.sampling import Sampler, SamplingParams, nucleus
-from llava_core.engine.text import IncrementalText, StopStrings
+from llava_core.engine.text import MAX_PENDING, IncrementalText, StopStrings
 from llava_core.model import Checkpoint
 from tests.tiny_checkpoint import make_tokenizer
 
@@ -58,19 +63,31 @@ def test_the_global_random_state_is_left_alone(checkpoint: Checkpoint) -> None:
 
 def test_it_ends_at_max_tokens_and_counts(checkpoint: Checkpoint) -> None:
     pieces = answer(checkpoint, max_tokens=5)
-    assert [piece.completion_tokens for piece in pieces] == list(range(1, len(pieces) + 1))
-    assert pieces[-1].finish_reason in ("length", "stop")
-    assert all(piece.finish_reason is None for piece in pieces[:-1])
-    assert pieces[0].prompt_tokens == checkpoint.prepare(TALKS[0]).prompt_tokens
+    assert [piece.completion_tokens for piece in pieces] == [1, 2, 3, 4, 5]
+    assert [piece.finish_reason for piece in pieces] == [None] * 4 + ["length"]
+    assert {piece.prompt_tokens for piece in pieces} == {checkpoint.prepare(TALKS[0]).prompt_tokens}
 
 
 def test_it_ends_with_the_context(checkpoint: Checkpoint) -> None:
-    talk = Conversation((user("x" * 190),))
-    room = checkpoint.context_length - checkpoint.prepare(talk).prompt_tokens
-    pieces = list(generate(checkpoint, talk, SamplingParams(max_tokens=10_000, temperature=2)))
-    assert pieces[-1].completion_tokens <= room
-    if pieces[-1].completion_tokens == room:
-        assert pieces[-1].finish_reason == "length"
+    prompt = checkpoint.prepare(TALKS[0]).prompt_tokens
+    small = replace(checkpoint, context_length=prompt + 3)
+    pieces = answer(small, max_tokens=10_000)
+    assert pieces[-1].completion_tokens == 3 and pieces[-1].finish_reason == "length"
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_it_ends_at_any_end_token(
+    checkpoint: Checkpoint, listed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = answer(checkpoint, max_tokens=8)
+    chosen = tokens(before)
+    place = next(i for i in range(2, 8) if chosen[i] not in chosen[:i])
+    ends = [0, chosen[place]] if listed else chosen[place]
+    monkeypatch.setattr(checkpoint.model.generation_config, "eos_token_id", ends)
+    pieces = answer(checkpoint, max_tokens=8)
+    assert tokens(pieces) == chosen[: place + 1] and pieces[-1].finish_reason == "stop"
+    said = ["".join(piece.text for piece in some) for some in (pieces, before[:place])]
+    assert said[0] == said[1], "the end token itself is not text"
 
 
 def test_cancelling_takes_effect_within_two_steps(checkpoint: Checkpoint) -> None:
@@ -131,6 +148,52 @@ def test_text_grows_without_half_characters(text: str) -> None:
     assert shown + stream.flush() == text
 
 
+def test_special_tokens_say_nothing_and_split_nothing() -> None:
+    tokenizer = make_tokenizer()
+    stream = IncrementalText(tokenizer)
+    smile = tokenizer.encode("🙂", add_special_tokens=False)
+    image = tokenizer.convert_tokens_to_ids("<image>")
+    said = [stream.push(token) for token in [*smile[:2], *[image] * 20, *smile[2:]]]
+    assert "".join(said) == "🙂" and said[-1] == "🙂"
+
+
+def test_the_cost_of_a_token_does_not_grow_with_the_answer() -> None:
+    tokenizer = make_tokenizer()
+    stream = IncrementalText(tokenizer)
+    longest = 0
+    decode = stream._decode
+
+    def measured(ids: Sequence[int]) -> str:
+        nonlocal longest
+        longest = max(longest, len(ids))
+        return decode(ids)
+
+    stream._decode = measured
+    for token in tokenizer.encode("The star is red 🙂. " * 50, add_special_tokens=False):
+        stream.push(token)
+    assert longest <= 2 * MAX_PENDING
+
+
+def test_words_of_a_sentencepiece_tokenizer_keep_their_spaces() -> None:
+    """Llama 2 writes a space as a mark before each word and drops the first of them."""
+    words = {"<unk>": 0, "▁The": 1, "▁star": 2, "s": 3, "▁": 4, "<0xF0>": 5, "<0x9F>": 6}
+    words |= {"<0x99>": 7, "<0x82>": 8}
+    backend = Tokenizer(models.BPE(vocab=words, merges=[], unk_token="<unk>", byte_fallback=True))
+    backend.decoder = decoders.Sequence(
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>")
+    stream = IncrementalText(tokenizer)
+    shown = [stream.push(token) for token in (1, 2, 3, 4, 5, 6, 7, 8, 2)]
+    assert "".join(shown) == "The stars 🙂 star"
+    assert shown[:3] == ["The", " star", "s"]
+
+
 def test_a_broken_character_at_the_end_is_shown_as_such() -> None:
     tokenizer = make_tokenizer()
     stream = IncrementalText(tokenizer)
@@ -163,6 +226,19 @@ def test_nucleus_keeps_the_smallest_set_that_reaches_top_p() -> None:
     kept = nucleus(torch.tensor([0.1, 0.5, 0.3, 0.1]), 0.7)
     assert torch.allclose(kept, torch.tensor([0.0, 0.625, 0.375, 0.0]))
     assert torch.allclose(nucleus(torch.tensor([0.6, 0.4]), 0.01), torch.tensor([1.0, 0.0]))
+
+
+@pytest.mark.parametrize("temperature", [5e-324, 1e-30, 1e-3])
+def test_a_temperature_near_zero_is_like_zero(temperature: float) -> None:
+    sampler = Sampler(SamplingParams(temperature=temperature, seed=0))
+    assert sampler.choose(torch.tensor([0.0, 30_000.0, 29_999.0])) == 1
+
+
+def test_samples_follow_the_probabilities() -> None:
+    sampler = Sampler(SamplingParams(temperature=2.0, seed=0))
+    logits = torch.tensor([0.0, 2.0, -2.0])
+    counts = torch.bincount(torch.tensor([sampler.choose(logits) for _ in range(4000)]))
+    assert torch.allclose(counts / 4000, torch.softmax(logits / 2, 0), atol=0.03)
 
 
 def test_temperature_zero_is_the_most_likely_token() -> None:

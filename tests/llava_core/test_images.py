@@ -8,7 +8,9 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
 
 from llava_core.errors import PictureError
 from llava_core.images import ImageLimits, decode_image, encode_image, sha256_of
@@ -69,6 +71,17 @@ def test_sixteen_bits_are_scaled() -> None:
     assert [image.getpixel((x, 0)) for x in range(3)] == [(v, v, v) for v in (0, 127, 255)]
 
 
+def test_a_dark_picture_in_sixteen_bits_stays_dark() -> None:
+    image = decode_image(saved(Image.fromarray(np.full((2, 2), 250, np.uint16))))
+    assert image.getpixel((0, 0)) == (0, 0, 0)
+
+
+def test_floating_point_pictures() -> None:
+    values = np.array([[0, 100, np.nan]], np.float32)
+    image = decode_image(saved(Image.fromarray(values), "TIFF"))
+    assert [image.getpixel((x, 0))[0] for x in range(3)] == [0, 100, 0]
+
+
 def test_exif_orientation_is_applied() -> None:
     image = Image.new("RGB", (4, 2), "white")
     image.putpixel((0, 0), (255, 0, 0))
@@ -76,6 +89,57 @@ def test_exif_orientation_is_applied() -> None:
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise
     turned = decode_image(saved(image, "PNG", exif=exif))
     assert turned.size == (2, 4) and turned.getpixel((1, 0)) == (255, 0, 0)
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_every_orientation_is_the_one_of_pillow(orientation: int) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (5, 3, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = saved(Image.fromarray(noise), "PNG", exif=exif)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    assert np.array_equal(np.asarray(decode_image(data)), np.asarray(expected))
+
+
+def test_damaged_metadata_does_not_spoil_the_picture() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    exif[0x010E] = "at home"
+    data = saved(Image.new("RGB", (4, 2), "red"), "PNG", exif=exif)
+    at = data.index(b"eXIf")
+    size = struct.unpack(">I", data[at - 4 : at])[0]
+    for offset in range(4, 4 + size):
+        broken = bytearray(data)
+        broken[at + offset] ^= 0xFF
+        body = bytes(broken[at : at + 4 + size])
+        broken[at + 4 + size : at + 8 + size] = struct.pack(">I", zlib.crc32(body))
+        assert sorted(decode_image(bytes(broken)).size) == [2, 4]
+
+
+SAMPLES = [
+    saved(Image.radial_gradient("L").resize((20, 16)).convert(mode), kind)
+    for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+    for mode in ("RGB", "L")
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(SAMPLES),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=4)), max_size=4),
+)
+def test_damaged_files_are_pictures_or_refused(
+    data: bytes, damage: list[tuple[float, bytes]]
+) -> None:
+    for place, new in damage:
+        at = int(place**3 * len(data))  # more often near the header
+        data = data[:at] + new + data[at + len(new) + (not new) :]
+    try:
+        image = decode_image(data)
+    except PictureError as error:
+        assert error.remedy
+    else:
+        assert image.mode == "RGB"
 
 
 def test_the_first_frame_of_an_animation() -> None:
