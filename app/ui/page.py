@@ -20,10 +20,11 @@ from app.ui.browsing import Browsing
 from app.ui.client import ControllerClient
 from app.ui.examples import load_examples
 from app.ui.messages import PICTURE_PATH
+from app.ui.parts import LOGO
 from app.ui.rating import RatingHandlers
 from app.ui.theme import StudioTheme
-from app.ui.view import LOGO, build
-from app.ui.wiring import wire
+from app.ui.view import View
+from app.ui.wiring import Handlers, wire
 
 STYLE = ROOT / "assets" / "style.css"
 SCRIPT = ROOT / "assets" / "page.js"
@@ -86,14 +87,14 @@ def create_blocks(settings: Settings, controller: ControllerClient) -> gr.Blocks
     )
     answering = Answering(controller)
     uploads = Path(get_upload_folder()) / "taken-back"
+    handlers = Handlers(
+        answering,
+        Browsing(controller, answering, uploads),
+        RatingHandlers(controller),
+        load_examples(),
+    )
     with blocks:
-        wire(
-            blocks,
-            build(settings, load_examples()),
-            answering,
-            Browsing(controller, answering, uploads),
-            RatingHandlers(controller),
-        )
+        wire(blocks, View.build(settings, handlers.examples), handlers)
     blocks.queue(max_size=MOST_WAITING, default_concurrency_limit=None, api_open=False)
     # Gradio computes statistics over all past events after each event; nobody reads them here.
     blocks._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize

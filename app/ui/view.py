@@ -1,4 +1,4 @@
-"""The parts of the page, and how a :class:`app.ui.screen.Change` becomes new values for them."""
+"""The page as one thing: how a :class:`app.ui.screen.Change` becomes new values for its parts."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from typing import Any
 
 import gradio as gr
 
-from app.settings import ROOT, Settings
+from app.settings import Settings
 from app.ui.examples import Example
-from app.ui.messages import THUMBS
+from app.ui.parts import (
+    Head,
+    PagerRow,
+    RatingForm,
+    SamplingForm,
+    build_box,
+    build_chat,
+    build_head,
+    build_pager,
+    build_rating,
+    build_sampling,
+)
 from app.ui.screen import REASONS_FOR, Change, Draft, Models, Pager, RatingPanel
 
-LOGO = ROOT / "assets" / "logo.svg"
 STORAGE_KEY = "llava-studio"
 STORAGE_SECRET = "llava-studio-tab"
 """Fixed, so that what a browser keeps can be read after a restart; it holds nothing secret from
 the person whose browser it is."""
-LONGEST_PASTE = 1_000_000
-"""Characters; longer pasted text would become a file."""
-
 TITLES = {"up": "What is good about it?", "down": "What is wrong with it?", "flag": "Why?"}
-PLACEHOLDER = """
-<div class="welcome">
-<h2>Talk about a picture</h2>
-<p>Drop one in, paste it, or add it with the paper clip. Or start with one of these:</p>
-</div>
-"""
 
 
 @dataclass(frozen=True)
@@ -35,26 +36,38 @@ class View:
     """All parts that handlers read or change."""
 
     tab: gr.BrowserState
-    model: gr.Dropdown
-    sees: gr.HTML
-    new: gr.Button
+    head: Head
     chat: gr.Chatbot
-    pager: gr.Row
-    former: gr.Button
-    position: gr.HTML
-    next: gr.Button
-    panel: gr.Column
-    question: gr.HTML
-    reason: gr.Radio
-    comment: gr.Textbox
-    done: gr.Button
-    take_back: gr.Button
+    pager: PagerRow
+    rating: RatingForm
     notice: gr.HTML
     box: gr.MultimodalTextbox
-    temperature: gr.Slider
-    top_p: gr.Slider
-    max_tokens: gr.Slider
-    waiting: gr.Timer
+    sampling: SamplingForm
+
+    @classmethod
+    def build(cls, settings: Settings, examples: list[Example]) -> View:
+        """All parts in their places, from top to bottom; call it inside ``gr.Blocks``."""
+        return cls(
+            tab=gr.BrowserState("", storage_key=STORAGE_KEY, secret=STORAGE_SECRET),
+            head=build_head(),
+            chat=build_chat(examples),
+            pager=build_pager(),
+            rating=build_rating(),
+            notice=gr.HTML(elem_id="notice"),
+            box=build_box(),
+            sampling=build_sampling(settings),
+        )
+
+    @property
+    def changing(self) -> list[Any]:
+        """The parts that :meth:`apply` may change."""
+        head, pager, rating = self.head, self.pager, self.rating
+        return [
+            *(self.tab, self.chat, self.notice, self.box),
+            *(head.model, head.sees, head.waiting),
+            *(pager.row, pager.former, pager.position, pager.following),
+            *(rating.form, rating.title, rating.reason, rating.comment),
+        ]
 
     def apply(self, change: Change) -> dict[Any, Any]:
         """The new values that Gradio is given; parts that are not named stay as they are."""
@@ -63,36 +76,13 @@ class View:
             values[self.tab] = change.tab.store()
         if change.notice is not None:
             values[self.notice] = notice_html(change.notice)
-        values |= self._chat(change)
         if change.pager is not None:
             values |= self._pager(change.pager)
         if change.panel is not None:
-            values |= self._panel(change.panel)
+            values |= self._rating(change.panel)
         if change.models is not None:
             values |= self._models(change.models)
-        values |= self._box(change.draft, change.busy)
-        return values
-
-    @property
-    def changing(self) -> list[Any]:
-        """The parts that :meth:`apply` may change."""
-        return [
-            self.tab,
-            self.model,
-            self.sees,
-            self.chat,
-            self.pager,
-            self.former,
-            self.position,
-            self.next,
-            self.panel,
-            self.question,
-            self.reason,
-            self.comment,
-            self.notice,
-            self.box,
-            self.waiting,
-        ]
+        return values | self._chat(change) | self._box(change.draft, change.busy)
 
     def _chat(self, change: Change) -> dict[Any, Any]:
         new: dict[str, Any] = {}
@@ -113,30 +103,30 @@ class View:
     def _pager(self, pager: Pager) -> dict[Any, Any]:
         text = f"Answer {pager.position} of {pager.total}"
         return {
-            self.pager: gr.update(visible=pager.total > 1),
-            self.former: gr.update(interactive=pager.position > 1),
-            self.next: gr.update(interactive=pager.position < pager.total),
-            self.position: f'<span class="position" role="status">{text}</span>',
+            self.pager.row: gr.update(visible=pager.total > 1),
+            self.pager.former: gr.update(interactive=pager.position > 1),
+            self.pager.position: f'<span class="position" role="status">{text}</span>',
+            self.pager.following: gr.update(interactive=pager.position < pager.total),
         }
 
-    def _panel(self, panel: RatingPanel) -> dict[Any, Any]:
+    def _rating(self, panel: RatingPanel) -> dict[Any, Any]:
         rating = panel.rating
         if rating is None:
-            return {self.panel: gr.update(visible=False)}
+            return {self.rating.form: gr.update(visible=False)}
         reasons = REASONS_FOR[rating.value]
         known = rating.reason if rating.reason in reasons.values() else None
         return {
-            self.panel: gr.update(visible=True),
-            self.question: f'<p class="thanks">Noted. <b>{TITLES[rating.value]}</b></p>',
-            self.reason: gr.update(choices=list(reasons.items()), value=known),
-            self.comment: rating.comment or "",
+            self.rating.form: gr.update(visible=True),
+            self.rating.title: f"<p>Noted. <b>{TITLES[rating.value]}</b></p>",
+            self.rating.reason: gr.update(choices=list(reasons.items()), value=known),
+            self.rating.comment: rating.comment or "",
         }
 
     def _models(self, models: Models) -> dict[Any, Any]:
         return {
-            self.model: gr.update(choices=list(models.names), value=models.chosen),
-            self.sees: sees_html(models),
-            self.waiting: gr.update(active=not models.names),
+            self.head.model: gr.update(choices=list(models.names), value=models.chosen),
+            self.head.sees: sees_html(models),
+            self.head.waiting: gr.update(active=not models.names),
         }
 
 
@@ -146,123 +136,8 @@ def notice_html(text: str) -> str:
 
 
 def sees_html(models: Models) -> str:
-    """What the chosen model can and cannot see."""
+    """What the chosen model can and cannot see; in focus, all of it is shown."""
+    words = models.sees or "Its maker does not say what this model can see."
     if not models.chosen:
-        return '<p class="sees">No model is ready yet.</p>'
-    words = html.escape(models.sees or "Its maker does not say what it can see.")
-    return f'<p class="sees">{words}</p>'
-
-
-def build(settings: Settings, examples: list[Example]) -> View:
-    """All parts in their places; call it inside ``gr.Blocks``."""
-    tab = gr.BrowserState("", storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
-    waiting = gr.Timer(3.0, active=False)
-    with gr.Row(elem_id="head", equal_height=True):
-        gr.HTML(_brand(), elem_id="brand")
-        model = gr.Dropdown(
-            [], label="Model", container=False, elem_id="model", min_width=120, interactive=True
-        )
-        new = gr.Button("New chat", elem_id="new", size="sm", min_width=90, scale=0)
-    sees = gr.HTML(elem_id="sees")
-    chat = _chat(examples)
-    with gr.Row(visible=False, elem_id="pager") as pager:
-        former = gr.Button("‹ Former", elem_id="former", size="sm", min_width=80, scale=0)
-        position = gr.HTML(elem_id="position")
-        next_one = gr.Button("Next ›", elem_id="next", size="sm", min_width=80, scale=0)
-    with gr.Column(visible=False, elem_id="rating") as panel:
-        question = gr.HTML()
-        reason = gr.Radio([], label="Reason", show_label=False, elem_id="reason")
-        comment = gr.Textbox(
-            label="Comment",
-            show_label=False,
-            placeholder="Anything to add? (optional)",
-            elem_id="comment",
-            max_length=4000,
-            lines=1,
-        )
-        with gr.Row(elem_id="rating-buttons"):
-            take_back = gr.Button("Remove rating", size="sm", min_width=110, scale=0)
-            done = gr.Button("Done", size="sm", min_width=80, scale=0, variant="primary")
-    notice = gr.HTML(elem_id="notice")
-    box = gr.MultimodalTextbox(
-        label="Your message",
-        show_label=False,
-        placeholder="Ask about a picture",
-        file_count="multiple",
-        file_types=["image"],
-        sources=["upload"],
-        max_plain_text_length=LONGEST_PASTE,
-        max_lines=8,
-        elem_id="box",
-        autofocus=True,
-    )
-    with gr.Accordion("Answer settings", open=False, elem_id="settings"), gr.Row():
-        temperature = gr.Slider(
-            0.0,
-            2.0,
-            value=0.0,
-            step=0.05,
-            label="Temperature",
-            info="0 takes the likeliest word each time: Retry then repeats the answer.",
-        )
-        top_p = gr.Slider(
-            0.05,
-            1.0,
-            value=1.0,
-            step=0.05,
-            label="Top-p",
-            info="Below 1 leaves out the unlikeliest words.",
-        )
-        max_tokens = gr.Slider(
-            1,
-            max(2048, settings.default_max_tokens),
-            value=settings.default_max_tokens,
-            step=1,
-            label="Longest answer",
-            info="In tokens: a short word, or a part of a long one.",
-        )
-    return View(
-        tab=tab,
-        model=model,
-        sees=sees,
-        new=new,
-        chat=chat,
-        pager=pager,
-        former=former,
-        position=position,
-        next=next_one,
-        panel=panel,
-        question=question,
-        reason=reason,
-        comment=comment,
-        done=done,
-        take_back=take_back,
-        notice=notice,
-        box=box,
-        temperature=temperature,
-        top_p=top_p,
-        max_tokens=max_tokens,
-        waiting=waiting,
-    )
-
-
-def _brand() -> str:
-    return f"{LOGO.read_text('utf-8')}<h1>LLaVA Studio</h1>"
-
-
-def _chat(examples: list[Example]) -> gr.Chatbot:
-    return gr.Chatbot(
-        label="Conversation",
-        show_label=False,
-        elem_id="chat",
-        height="100%",
-        scale=1,
-        layout="bubble",
-        buttons=["copy"],
-        feedback_options=tuple(THUMBS.values()),
-        latex_delimiters=[],
-        placeholder=PLACEHOLDER,
-        examples=[
-            {"text": example.question, "files": [str(example.image)]} for example in examples
-        ],
-    )
+        words = "No model is ready yet."
+    return f'<p class="sees" tabindex="0">{html.escape(words)}</p>'

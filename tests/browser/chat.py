@@ -39,6 +39,10 @@ class Chat:
         self.page.reload()
         return self.ready()
 
+    def leave(self) -> None:
+        """Go elsewhere, which ends the page's connections."""
+        self.page.goto("about:blank")
+
     def ready(self) -> Chat:
         """Wait until the page has heard of the models, or that there are none."""
         expect(self.page.locator("#sees .sees")).to_be_visible()

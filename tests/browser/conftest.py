@@ -178,8 +178,11 @@ class Visitors:
 
 
 @pytest.fixture
-def visitors(browser: Browser) -> Iterator[Visitors]:
+def visitors(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Visitors]:
     """People with browsers; nothing that they load may come from outside this machine."""
+    if "studio" in request.fixturenames:
+        # Started before the browsers, so that it is stopped after they have left.
+        request.getfixturevalue("studio")
     OUTPUT.mkdir(exist_ok=True)
     with ExitStack() as stack:
         visitors = Visitors(browser, stack)

@@ -28,6 +28,7 @@ def test_three_turns_with_pictures_survive_reload_and_restart(
     chat.reload()
     expect(chat.answers).to_have_count(3)
     expect(chat.questions.get_by_role("img")).to_have_count(3)
+    chat.leave()
     studio.stop()
     studio.start()
     chat.open()

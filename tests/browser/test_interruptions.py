@@ -99,6 +99,7 @@ def test_a_worker_lost_in_the_middle_is_said_and_the_next_question_works(
     studio.backend.gate, studio.backend.error, studio.backend.words = None, None, ("Back.",)
     chat.press("Retry")
     expect(chat.answers).to_have_text("Back.")
+    chat.finished()
     assert chat.ask("More?") == "Back."
 
 
@@ -143,9 +144,9 @@ def test_a_controller_that_restarts_loses_nothing(chat: Chat, studio: Studio) ->
 
 def test_a_page_server_that_restarts_loses_nothing(chat: Chat, studio: Studio) -> None:
     chat.ask("What is it?")
+    chat.leave()
     studio.stop("page")
     studio.start("page")
-    # The browser notices the new server and loads the page again by itself, or we do.
     chat.open()
     expect(chat.answers).to_have_count(1)
     chat.ask("Still there?")
