@@ -17,16 +17,17 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from app.controller.chat import Chat, Run
+from app.controller.chat import Chat
+from app.controller.guard import Guard
 from app.controller.registry import Registry
 from app.controller.relay import Relay
+from app.controller.run import Run, Services
 from app.controller.wire import events, whole
 from app.db.store import Store
 from app.errors import BadRequest, NotFound, StudioError
 from app.http import body_limit, check_secret, error_response, invalid, read_body, request_id
 from app.protocol import (
     PERSON_HEADER,
-    REQUEST_ID_HEADER,
     ChatRequest,
     HeadRequest,
     Lease,
@@ -54,7 +55,7 @@ def create_app(
     # Never through a proxy of the environment: workers are the project's own machines.
     client = httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=None))
     relay = Relay(client, settings.secret, settings.answer_timeout_seconds)
-    chat = Chat(store, registry, relay, settings)
+    chat = Chat(Services(store, registry, relay), settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -64,6 +65,7 @@ def create_app(
         store.close()
 
     app = FastAPI(title="LLaVA Studio", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_middleware(Guard)
     app.state.chat, app.state.registry, app.state.store = chat, registry, store
     app.include_router(_public(settings, chat))
     app.include_router(_conversations(store))
@@ -98,15 +100,14 @@ def _public(settings: Settings, chat: Chat) -> APIRouter:
         wanted = await asyncio.to_thread(_validated, ChatRequest, body)
         person = _person(request, wanted.user)
         run = await _unless_gone(request, chat.begin(wanted, person, request_id(request)))
-        headers = {REQUEST_ID_HEADER: run.request_id}
         if not wanted.stream:
             try:
                 answer = await _unless_gone(request, whole(run))
             finally:
                 run.cancel()
-            return JSONResponse(answer.model_dump(exclude_none=True), headers=headers)
+            return JSONResponse(answer.model_dump(exclude_none=True))
         usage = bool(wanted.stream_options and wanted.stream_options.include_usage)
-        return _EventResponse(run, events(run, usage), headers)
+        return _EventResponse(run, events(run, usage))
 
     @router.post("/api/ratings")
     async def rate(request: Request) -> Rating:
@@ -218,9 +219,9 @@ async def _disconnected(request: Request) -> None:
 class _EventResponse(StreamingResponse):
     """Server-sent events; however the stream ends, the answer behind it ends too."""
 
-    def __init__(self, run: Run, content: AsyncIterator[str], headers: dict[str, str]) -> None:
+    def __init__(self, run: Run, content: AsyncIterator[str]) -> None:
         unbuffered = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        super().__init__(content, headers=headers | unbuffered, media_type="text/event-stream")
+        super().__init__(content, headers=unbuffered, media_type="text/event-stream")
         self._run = run
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

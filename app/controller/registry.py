@@ -43,12 +43,15 @@ class Registry:
         """A new worker, or a renewal: the same message."""
         if not status.url.startswith(("http://", "https://")):
             raise BadRequest(f"A worker's URL begins with http:// or https://, not {status.url!r}.")
-        self._entries[status.worker_id] = _Entry(status, self._clock() + self._lease_seconds)
+        now = self._clock()
+        for gone in [key for key, entry in self._entries.items() if entry.expires <= now]:
+            self.leave(gone)
+        self._entries[status.worker_id] = _Entry(status, now + self._lease_seconds)
         self._ever |= {model.id for model in status.models}
         return Lease(worker_id=status.worker_id, seconds=self._lease_seconds)
 
     def leave(self, worker_id: str) -> None:
-        """A worker that says goodbye."""
+        """A worker that says goodbye, or is forgotten."""
         self._entries.pop(worker_id, None)
 
     def workers(self) -> list[WorkerStatus]:
@@ -92,6 +95,8 @@ class Registry:
     def ended(self, worker_id: str) -> None:
         """A request that was sent to the worker has ended."""
         self._sent[worker_id] -= 1
+        if not self._sent[worker_id]:
+            del self._sent[worker_id]
 
     def _load(self, worker: WorkerStatus) -> int:
         return max(self._sent[worker.worker_id], worker.active + worker.waiting)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,6 @@ from pydantic import ValidationError
 from app.controller.registry import Choice
 from app.errors import StudioError, WorkerLost, from_wire
 from app.protocol import REQUEST_ID_HEADER, ChatChunk, FinishReason, Usage
-
-
-class Unreachable(WorkerLost):
-    """The worker took no request: another one may."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +54,17 @@ class Relay:
 
     async def stream(
         self, choice: Choice, body: dict[str, Any], request_id: str
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """The worker's answer; closing the iterator closes the connection, which cancels the work.
 
-        Raises :class:`Unreachable` before :class:`Opened`, :class:`WorkerLost` after it, and the
-        worker's own error as it says it.
+        Raises :class:`WorkerLost` where the worker cannot be reached, goes away or falls silent,
+        and the worker's own error as it says it.
         """
         body = {**body, "stream": True, "stream_options": {"include_usage": True}}
         headers = {REQUEST_ID_HEADER: request_id}
         if self._secret:
             headers["Authorization"] = f"Bearer {self._secret}"
-        opened = False
+        written = False
         try:
             async with self._client.stream(
                 "POST",
@@ -79,14 +75,14 @@ class Relay:
             ) as response:
                 if response.status_code != 200:
                     raise _refusal(await response.aread(), response.status_code)
-                opened = True
                 yield Opened()
                 async for event in _events(response):
+                    written = written or isinstance(event, Text)
                     yield event
         except httpx.TimeoutException as error:
-            raise _lost(opened, "has been silent for too long") from error
+            raise _lost(written, "has been silent for too long") from error
         except httpx.TransportError as error:
-            raise _lost(opened, "went away") from error
+            raise _lost(written, "went away") from error
 
 
 async def _events(response: httpx.Response) -> AsyncIterator[Event]:
@@ -131,7 +127,7 @@ def _refusal(content: bytes, status: int) -> StudioError:
     return error
 
 
-def _lost(opened: bool, how: str) -> WorkerLost:
-    if opened:
+def _lost(written: bool, how: str) -> WorkerLost:
+    if written:
         return WorkerLost(f"The worker {how} in the middle of the answer.")
-    return Unreachable(f"The worker {how} before it answered.", "Send again in some seconds.")
+    return WorkerLost(f"The worker {how} before its first word.", "Send again in some seconds.")

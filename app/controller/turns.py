@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from app.db.store import AnswerSource, Begun, NewTurn, PastTurn, Store
+from app.db.records import AnswerSource, Begun, NewTurn, PastTurn
+from app.db.store import Store
 from app.errors import BadRequest, EmptyMessage
 from app.pictures import Picture, data_url, picture_from_data_url
 from app.protocol import ChatMessage, ChatRequest, ImageContent, ModelInfo, Sampling, TextContent
@@ -14,11 +15,10 @@ from app.settings import Settings
 
 @dataclass(frozen=True)
 class Prepared:
-    """A stored turn: its ids, what the worker is sent, and the head before it."""
+    """A stored turn: its ids, and what the worker is sent."""
 
     begun: Begun
     messages: list[dict[str, Any]]
-    previous_head: str | None
 
 
 class TurnMaker:
@@ -42,7 +42,7 @@ class TurnMaker:
     def _regenerate(self, answer_id: str, person: str, source: AnswerSource) -> Prepared:
         turns = self._store.path_to_question(person, answer_id)
         begun = self._store.begin_sibling(person, answer_id, source)
-        return Prepared(begun, self._history(turns), answer_id)
+        return Prepared(begun, self._history(turns))
 
     def _continue(
         self, request: ChatRequest, conversation_id: str, person: str, source: AnswerSource
@@ -52,15 +52,13 @@ class TurnMaker:
                 "With conversation_id, messages holds the new question alone.",
                 "Leave out the earlier messages: the server has them.",
             )
-        head = self._store.head(person, conversation_id)
-        parent = request.parent_answer_id or head
+        parent = request.parent_answer_id or self._store.head(person, conversation_id)
         past = self._store.path(person, conversation_id, parent)
         question = self._question(request.messages[0])
         self._check_pictures(sum(len(t.pictures) for t in past) + len(question.pictures))
         turn = NewTurn(person, question.text, question.pictures, conversation_id, parent)
         begun = self._store.begin_turn(turn, source)
-        messages = [*self._history(past), question.message]
-        return Prepared(begun, messages, head)
+        return Prepared(begun, [*self._history(past), question.message])
 
     def _begin(self, request: ChatRequest, person: str, source: AnswerSource) -> Prepared:
         """A new conversation, with the turns before its last question where a client sends them."""
@@ -85,7 +83,7 @@ class TurnMaker:
                 else {"role": "assistant", "content": _text(message)}
             )
             messages.append(question_or_answer)
-        return Prepared(begun, messages, parent)
+        return Prepared(begun, messages)
 
     def _question(self, message: ChatMessage) -> _Question:
         text = _text(message)

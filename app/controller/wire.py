@@ -6,8 +6,8 @@ import json
 import time
 from collections.abc import AsyncIterator
 
-from app.controller.chat import Run
 from app.controller.relay import Finished, Text
+from app.controller.run import Run
 from app.errors import StudioError
 from app.protocol import (
     AnswerChoice,

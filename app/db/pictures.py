@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from app.errors import NotFound, StorageFailed
@@ -19,6 +20,15 @@ class PictureFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    def make_folder(self) -> None:
+        """Make the folder; raises :class:`StorageFailed` where that is not possible."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageFailed(
+                f"The pictures' folder {self._folder} cannot be written: {error.strerror}."
+            ) from error
 
     def write(self, picture: Picture) -> None:
         """Store the picture's file, unless it is there already.
@@ -37,7 +47,8 @@ class PictureFiles:
                 os.fsync(file.fileno())
             os.replace(draft, path)
         except OSError as error:
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):
+                draft.unlink()
             raise StorageFailed(
                 f"The picture could not be stored in {self._folder}: {error.strerror}."
             ) from error

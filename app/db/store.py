@@ -5,11 +5,9 @@ All methods block; call them off the event loop. Errors come as :class:`app.erro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import IntegrityError
@@ -17,76 +15,24 @@ from sqlalchemy.orm import Session
 
 from app.db.models import Answer, Conversation, Image, Question, QuestionImage, Rating, new_id, now
 from app.db.pictures import PictureFiles
+from app.db.queries import (
+    add_image,
+    answers_to,
+    owned_answer,
+    owned_conversation,
+    past_turn,
+    rating_of,
+    ratings_of,
+)
+from app.db.records import AnswerSource, Begun, NewTurn, Outcome, PastTurn, Summary
 from app.db.session import database_errors, open_database
 from app.db.views import conversation_view, rating_view
 from app.errors import NotFound
-from app.pictures import Picture
 from app.protocol import ModelInfo, RatingRequest, StoredConversation
 from app.protocol import Rating as RatingView
 from app.settings import Settings
 
 TITLE_LENGTH = 80
-
-
-@dataclass(frozen=True)
-class NewTurn:
-    """A question to be stored: ``conversation_id`` None begins a conversation."""
-
-    person: str
-    text: str
-    pictures: tuple[Picture, ...] = ()
-    conversation_id: str | None = None
-    parent_answer_id: str | None = None
-
-
-@dataclass(frozen=True)
-class Begun:
-    """The ids of a turn whose answer is about to be written."""
-
-    conversation_id: str
-    question_id: str
-    answer_id: str
-
-
-@dataclass(frozen=True)
-class PastTurn:
-    """A question with its pictures and the answer on the path, as the model is to see them."""
-
-    text: str
-    pictures: tuple[tuple[str, str], ...]
-    """(sha256, media type) of each."""
-    answer: str | None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How an answer stands: its text so far, and its figures once it has ended."""
-
-    text: str
-    finish_reason: str | None = None
-    error: str | None = None
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    first_token_seconds: float | None = None
-    total_seconds: float | None = None
-
-
-@dataclass(frozen=True)
-class Summary:
-    """One conversation in a list."""
-
-    id: str
-    title: str
-    model: str
-    updated_at: str
-
-
-@dataclass(frozen=True)
-class AnswerSource:
-    """What made an answer: model and sampling."""
-
-    model: ModelInfo
-    parameters: dict[str, Any] = field(default_factory=dict)
 
 
 class Store:
@@ -99,8 +45,13 @@ class Store:
 
     @classmethod
     def open(cls, settings: Settings) -> Store:
-        """Open the database of the settings, its tables at the newest version."""
-        return cls(open_database(settings.database), settings.images_dir)
+        """Open the database of the settings, its tables at the newest version.
+
+        Raises :class:`app.errors.StorageFailed` where it or the pictures' folder cannot be used.
+        """
+        store = cls(open_database(settings.database), settings.images_dir)
+        store.files.make_folder()
+        return store
 
     def close(self) -> None:
         """Close all connections."""
@@ -132,7 +83,7 @@ class Store:
             )
             session.add(question)
             for picture in turn.pictures:
-                _add_image(session, picture)
+                add_image(session, picture)
             session.flush()
             for position, picture in enumerate(turn.pictures):
                 session.add(
@@ -143,7 +94,7 @@ class Store:
     def begin_sibling(self, person: str, answer_id: str, source: AnswerSource) -> Begun:
         """Another, empty answer to the question of ``answer_id``; the former one stays."""
         with self._writing() as session:
-            answer = _owned_answer(session, person, answer_id)
+            answer = owned_answer(session, person, answer_id)
             conversation = answer.question.conversation
             return self._begin_answer(session, conversation, answer.question_id, source)
 
@@ -161,10 +112,11 @@ class Store:
             parameters=source.parameters,
         )
         session.add(answer)
+        previous_head = conversation.head_answer_id
         conversation.head_answer_id = answer.id
         conversation.model = info.id
         conversation.updated_at = now()
-        return Begun(conversation.id, question_id, answer.id)
+        return Begun(conversation.id, question_id, answer.id, previous_head)
 
     def add_history(self, turn: NewTurn, answer: str) -> tuple[str, str]:
         """Store a turn that a client brought along; returns conversation and answer id."""
@@ -175,7 +127,7 @@ class Store:
 
     def _conversation_for(self, session: Session, turn: NewTurn, model: str) -> Conversation:
         if turn.conversation_id is not None:
-            return _owned_conversation(session, turn.person, turn.conversation_id)
+            return owned_conversation(session, turn.person, turn.conversation_id)
         title = " ".join(turn.text.split())[:TITLE_LENGTH]
         conversation = Conversation(id=new_id("conv"), person=turn.person, title=title, model=model)
         session.add(conversation)
@@ -183,9 +135,30 @@ class Store:
         return conversation
 
     def save_answer(self, answer_id: str, outcome: Outcome) -> None:
-        """Write an answer's text so far, or its end."""
+        """Write an answer's text so far, or its end; an answer that has ended stays as it is."""
+        unfinished = (Answer.id == answer_id) & Answer.finish_reason.is_(None)
         with self._writing() as session:
-            session.execute(update(Answer).where(Answer.id == answer_id).values(**vars(outcome)))
+            session.execute(update(Answer).where(unfinished).values(**vars(outcome)))
+
+    def change_source(self, answer_id: str, info: ModelInfo) -> None:
+        """Another worker writes the answer: the same model, perhaps at another precision."""
+        values = {
+            "revision": info.revision,
+            "precision": info.precision,
+            "template": info.template,
+        }
+        with self._writing() as session:
+            session.execute(update(Answer).where(Answer.id == answer_id).values(**values))
+
+    def step_back(self, begun: Begun) -> None:
+        """Put the head back to where it was, unless somebody has moved it in the meantime."""
+        unmoved = Conversation.head_answer_id == begun.answer_id
+        with self._writing() as session:
+            session.execute(
+                update(Conversation)
+                .where(Conversation.id == begun.conversation_id, unmoved)
+                .values(head_answer_id=begun.previous_head)
+            )
 
     def close_unfinished(self) -> int:
         """Mark answers that a stopped program left half written; returns how many there were."""
@@ -202,23 +175,23 @@ class Store:
     def head(self, person: str, conversation_id: str) -> str | None:
         """The answer that the conversation's current path ends with."""
         with self._reading() as session:
-            return _owned_conversation(session, person, conversation_id).head_answer_id
+            return owned_conversation(session, person, conversation_id).head_answer_id
 
     def path(self, person: str, conversation_id: str, answer_id: str | None) -> list[PastTurn]:
         """The turns from the first question to ``answer_id``, as a model is to see them."""
         with self._reading() as session:
-            _owned_conversation(session, person, conversation_id)
-            answers = _path(session, conversation_id, answer_id)
-            return [_past_turn(answer.question, answer.text) for answer in answers]
+            owned_conversation(session, person, conversation_id)
+            answers = answers_to(session, conversation_id, answer_id)
+            return [past_turn(answer.question, answer.text) for answer in answers]
 
     def path_to_question(self, person: str, answer_id: str) -> list[PastTurn]:
         """The turns up to the question of ``answer_id``, that question last and unanswered."""
         with self._reading() as session:
-            answer = _owned_answer(session, person, answer_id)
+            answer = owned_answer(session, person, answer_id)
             question = answer.question
-            before = _path(session, question.conversation_id, question.parent_answer_id)
-            turns = [_past_turn(past.question, past.text) for past in before]
-            return [*turns, _past_turn(question, None)]
+            before = answers_to(session, question.conversation_id, question.parent_answer_id)
+            turns = [past_turn(past.question, past.text) for past in before]
+            return [*turns, past_turn(question, None)]
 
     def conversations(self, person: str, limit: int = 100) -> list[Summary]:
         """The person's conversations, the last used first."""
@@ -234,9 +207,9 @@ class Store:
     def conversation(self, person: str, conversation_id: str) -> StoredConversation:
         """The current path with all sibling answers and the person's ratings."""
         with self._reading() as session:
-            conversation = _owned_conversation(session, person, conversation_id)
-            answers = _path(session, conversation_id, conversation.head_answer_id)
-            ratings = _ratings(session, person, [a.question_id for a in answers])
+            conversation = owned_conversation(session, person, conversation_id)
+            answers = answers_to(session, conversation_id, conversation.head_answer_id)
+            ratings = ratings_of(session, person, [a.question_id for a in answers])
             return conversation_view(conversation, answers, ratings)
 
     def set_head(
@@ -244,9 +217,9 @@ class Store:
     ) -> StoredConversation:
         """Make an answer the end of the current path; None goes back before the first question."""
         with self._writing() as session:
-            conversation = _owned_conversation(session, person, conversation_id)
+            conversation = owned_conversation(session, person, conversation_id)
             if answer_id is not None:
-                answer = _owned_answer(session, person, answer_id)
+                answer = owned_answer(session, person, answer_id)
                 if answer.question.conversation_id != conversation_id:
                     raise NotFound(f"The answer {answer_id} is not of this conversation.")
             conversation.head_answer_id = answer_id
@@ -274,7 +247,7 @@ class Store:
         with self._writing() as session:
             if session.get(Answer, request.answer_id) is None:
                 raise NotFound(f"There is no answer {request.answer_id!r}.")
-            rating = _rating(session, person, request.answer_id)
+            rating = rating_of(session, person, request.answer_id)
             if rating is None:
                 rating = Rating(id=new_id("rat"), answer_id=request.answer_id, person=person)
                 session.add(rating)
@@ -287,68 +260,6 @@ class Store:
     def unrate(self, person: str, answer_id: str) -> None:
         """Take the person's rating of an answer back; nothing happens where there is none."""
         with self._writing() as session:
-            rating = _rating(session, person, answer_id)
+            rating = rating_of(session, person, answer_id)
             if rating is not None:
                 session.delete(rating)
-
-
-def _add_image(session: Session, picture: Picture) -> None:
-    if session.get(Image, picture.sha256) is None:
-        session.add(
-            Image(
-                sha256=picture.sha256,
-                media_type=picture.media_type,
-                width=picture.width,
-                height=picture.height,
-                bytes=len(picture.data),
-            )
-        )
-        session.flush()
-
-
-def _owned_conversation(session: Session, person: str, conversation_id: str) -> Conversation:
-    conversation = session.get(Conversation, conversation_id)
-    if conversation is None or conversation.person != person:
-        raise NotFound(f"There is no conversation {conversation_id!r}.")
-    return conversation
-
-
-def _owned_answer(session: Session, person: str, answer_id: str) -> Answer:
-    answer = session.get(Answer, answer_id)
-    if answer is None or answer.question.conversation.person != person:
-        raise NotFound(f"There is no answer {answer_id!r}.")
-    return answer
-
-
-def _path(session: Session, conversation_id: str, answer_id: str | None) -> list[Answer]:
-    """Answers from the first turn to ``answer_id``."""
-    answers: list[Answer] = []
-    while answer_id is not None:
-        answer = session.get(Answer, answer_id)
-        if answer is None or answer.question.conversation_id != conversation_id:
-            raise NotFound(f"There is no answer {answer_id!r} in this conversation.")
-        answers.append(answer)
-        answer_id = answer.question.parent_answer_id
-    return answers[::-1]
-
-
-def _past_turn(question: Question, answer: str | None) -> PastTurn:
-    pictures = tuple((p.image.sha256, p.image.media_type) for p in question.pictures)
-    return PastTurn(question.text, pictures, answer)
-
-
-def _rating(session: Session, person: str, answer_id: str) -> Rating | None:
-    found: Rating | None = session.scalar(
-        select(Rating).where(Rating.answer_id == answer_id, Rating.person == person)
-    )
-    return found
-
-
-def _ratings(session: Session, person: str, questions: Sequence[str]) -> dict[str, Rating]:
-    """The person's ratings of all answers to these questions, by answer."""
-    rows = session.scalars(
-        select(Rating)
-        .join(Answer, Answer.id == Rating.answer_id)
-        .where(Answer.question_id.in_(questions), Rating.person == person)
-    )
-    return {row.answer_id: row for row in rows}

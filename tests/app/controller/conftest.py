@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from app.controller.api import create_app
+from app.db.session import BUSY_SECONDS, open_database
+from app.db.store import Store
 from app.protocol import WorkerStatus
 from app.settings import Settings
 from app.worker.api import create_app as create_worker
@@ -19,12 +25,20 @@ from tests.servers import running
 SECRET = "shared-secret"
 
 
+def code(reply: httpx.Response) -> tuple[int, str]:
+    """HTTP status and the error's code."""
+    return reply.status_code, reply.json()["error"]["code"]
+
+
 class Desk:
     """A running controller: ask it, and give it workers."""
 
-    def __init__(self, settings: Settings, stack: ExitStack) -> None:
+    def __init__(
+        self, settings: Settings, stack: ExitStack, busy_seconds: float = BUSY_SECONDS
+    ) -> None:
         self.settings = settings
-        self.app = create_app(settings)
+        database = open_database(settings.database, busy_seconds)
+        self.app = create_app(settings, store=Store(database, settings.images_dir))
         self._stack = stack
         self.url = stack.enter_context(running(self.app))
         self.client = stack.enter_context(
@@ -51,16 +65,44 @@ class Desk:
         body = {"messages": list(messages), **keys}
         return self.client.post("/v1/chat/completions", json=body)
 
-    def conversation(self, identity: str) -> dict[str, object]:
+    def stream(self, *messages: dict[str, object], **keys: object) -> list[dict[str, Any]]:
+        """All events of a streamed answer."""
+        body = {"messages": list(messages), "stream": True, **keys}
+        with self.client.stream("POST", "/v1/chat/completions", json=body) as reply:
+            lines = [line[6:] for line in reply.iter_lines() if line.startswith("data: ")]
+        return [json.loads(line) for line in lines if line != "[DONE]"]
+
+    def until_ended(self, identity: str) -> dict[str, Any]:
+        """The only answer of a stored conversation, as soon as it has ended."""
+        for _ in range(200):
+            turns = self.conversation(identity)["turns"]
+            if turns and turns[0]["answers"][0]["finish_reason"]:
+                answer: dict[str, Any] = turns[0]["answers"][0]
+                return answer
+            time.sleep(0.05)
+        raise AssertionError("the answer was not ended")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Another program holds the database's write lock while the block runs."""
+        other = sqlite3.connect(self.settings.data_dir / "studio.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            other.execute("ROLLBACK")
+            other.close()
+
+    def conversation(self, identity: str) -> dict[str, Any]:
         """A stored conversation."""
-        found: dict[str, object] = self.client.get(f"/api/conversations/{identity}").json()
+        found: dict[str, Any] = self.client.get(f"/api/conversations/{identity}").json()
         return found
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     """A controller without workers."""
-    settings = Settings(data_dir=tmp_path, secret=SECRET, answer_timeout_seconds=3.0)
+    settings = Settings(data_dir=tmp_path, secret=SECRET, answer_timeout_seconds=2.5)
     with ExitStack() as stack:
         yield Desk(settings, stack)
 

@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import threading
-import time
 
 import httpx
-import pytest
 
-from app.errors import ContextTooLong
-from app.protocol import ModelInfo
 from tests.app.controller.conftest import Desk
-from tests.fakes import BreakingWorker, ScriptedBackend
+from tests.fakes import ScriptedBackend
 from tests.pictures import png, question
-from tests.servers import running
-
-
-def code(reply: httpx.Response) -> tuple[int, str]:
-    return reply.status_code, reply.json()["error"]["code"]
-
-
-def stream(desk: Desk, body: dict[str, object]) -> list[dict[str, object]]:
-    """All events of a streamed answer."""
-    events = []
-    with desk.client.stream("POST", "/v1/chat/completions", json={**body, "stream": True}) as reply:
-        for line in reply.iter_lines():
-            if line.startswith("data: ") and line != "data: [DONE]":
-                events.append(json.loads(line[6:]))
-    return events
 
 
 def test_an_answer_is_given_and_stored(desk: Desk, backend: ScriptedBackend) -> None:
@@ -47,8 +27,7 @@ def test_an_answer_is_given_and_stored(desk: Desk, backend: ScriptedBackend) -> 
 
 def test_the_stream_names_the_stored_answer(desk: Desk, backend: ScriptedBackend) -> None:
     desk.add_worker(backend)
-    body = {"messages": [question("What?")], "stream_options": {"include_usage": True}}
-    events = stream(desk, body)
+    events = desk.stream(question("What?"), stream_options={"include_usage": True})
     text = "".join(e["choices"][0]["delta"].get("content") or "" for e in events if e["choices"])
     assert text == "A red circle."
     assert len({event["id"] for event in events}) == 1
@@ -156,148 +135,11 @@ def test_nobody_sees_another_persons_conversation(desk: Desk, backend: ScriptedB
     assert desk.client.get("/api/conversations", headers=other).json() == []
 
 
-def test_leaving_cancels_the_work_within_two_steps_and_keeps_the_text(desk: Desk) -> None:
-    gate = threading.Semaphore(0)
-    backend = ScriptedBackend(words=["word "] * 100, gate=gate)
-    desk.add_worker(backend)
-    body = {"messages": [question("long?")], "stream": True}
-    conversation = ""
-    with desk.client.stream("POST", "/v1/chat/completions", json=body) as reply:
-        gate.release(3)
-        words = 0
-        for line in reply.iter_lines():
-            if line.startswith("data: "):
-                event = json.loads(line[6:])
-                conversation = event["conversation_id"]
-                words += bool(event["choices"][0]["delta"].get("content"))
-            if words == 3:
-                break
-    answer = _wait_for_end(desk, conversation)
-    gate.release(100)
-    time.sleep(0.2)
-    assert backend.steps <= 5
-    assert answer["finish_reason"] == "cancelled" and answer["text"] == "word word word "
-
-
-def _wait_for_end(desk: Desk, conversation: str) -> dict[str, object]:
-    for _ in range(100):
-        answer: dict[str, object] = desk.conversation(conversation)["turns"][0]["answers"][0]
-        if answer["finish_reason"]:
-            return answer
-        time.sleep(0.05)
-    raise AssertionError("the answer was not ended")
-
-
-# --- errors ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("text", ["", "   \n"])
-def test_an_empty_message_is_refused(desk: Desk, backend: ScriptedBackend, text: str) -> None:
-    desk.add_worker(backend)
-    assert code(desk.ask(question(text))) == (400, "empty_message")
-    assert code(desk.ask(question(text, png()))) == (400, "empty_message")
-    assert desk.client.get("/api/conversations").json() == []
-
-
-@pytest.mark.parametrize("data", [b"this is no picture", png(size=(400, 400))[:300]])
-def test_what_is_no_picture_is_refused(desk: Desk, backend: ScriptedBackend, data: bytes) -> None:
-    desk.add_worker(backend)
-    assert code(desk.ask(question("What?", data))) == (400, "bad_picture")
-
-
-@pytest.mark.parametrize("url", ["http://127.0.0.1/x.png", "file:///etc/passwd", "/etc/passwd"])
-def test_no_address_is_fetched(desk: Desk, backend: ScriptedBackend, url: str) -> None:
-    desk.add_worker(backend)
-    message = question("What?")
-    message["content"].insert(0, {"type": "image_url", "image_url": {"url": url}})  # type: ignore[attr-defined]
-    reply = desk.ask(message)
-    assert code(reply) == (400, "bad_request") and "data:" in reply.json()["error"]["message"]
-
-
-def test_a_40_megabyte_upload_is_too_large(desk: Desk, backend: ScriptedBackend) -> None:
-    desk.add_worker(backend)
-    reply = desk.ask(question("What?", b"\0" * 40_000_000))
-    assert code(reply) == (413, "too_large") and "MB" in reply.json()["error"]["message"]
-
-
-def test_a_body_beyond_all_limits_is_cut_off_early(desk: Desk) -> None:
-    desk.settings.max_images = desk.settings.max_upload_mb = 1
-    reply = desk.client.post("/v1/chat/completions", content=b" " * 8_000_000)
-    assert code(reply) == (413, "too_large")
-
-
-def test_unknown_model_and_no_worker(desk: Desk, backend: ScriptedBackend) -> None:
-    assert code(desk.ask(question("What?"))) == (503, "no_worker")
-    desk.add_worker(backend)
-    reply = desk.ask(question("What?"), model="gpt-9")
-    assert code(reply) == (404, "unknown_model") and "scripted" in reply.json()["error"]["remedy"]
-
-
-def test_the_workers_own_error_reaches_the_person(desk: Desk) -> None:
-    backend = ScriptedBackend(error=ContextTooLong("The conversation takes 999 tokens."))
-    desk.add_worker(backend)
-    reply = desk.ask(question("long " * 50))
-    assert code(reply) == (400, "context_too_long")
-    assert reply.json()["error"]["request_id"] == reply.headers["X-Request-Id"]
-
-
-def test_a_worker_that_dies_in_the_middle_leaves_its_text(desk: Desk) -> None:
-    with running(BreakingWorker(["Half ", "an "])) as url:
-        desk.register(url, ScriptedBackend(info=ModelInfo(id="breaking")))
-        events = stream(desk, {"messages": [question("What?")]})
-    assert events[-1]["error"]["code"] == "worker_lost"
-    answer = desk.conversation(events[0]["conversation_id"])["turns"][0]["answers"][0]
-    assert answer["text"] == "Half an " and answer["error"] == "worker_lost"
-    assert answer["finish_reason"] == "error"
-
-
-def test_a_silent_worker_is_given_up(desk: Desk) -> None:
-    desk.app.state.chat.relay._timeout = httpx.Timeout(5, read=2.5)
-    gate = threading.Semaphore(0)
-    desk.add_worker(ScriptedBackend(gate=gate))
-    events = stream(desk, {"messages": [question("What?")]})
-    gate.release(10)
-    assert events[-1]["error"]["code"] == "worker_lost" and "silent" in str(events[-1]["error"])
-
-
-def test_a_dead_worker_is_replaced_by_a_living_one(desk: Desk, backend: ScriptedBackend) -> None:
-    desk.register("http://127.0.0.1:9", backend)
-    desk.add_worker(backend)
-    reply = desk.ask(question("What?"))
-    assert reply.json()["choices"][0]["message"]["content"] == "A red circle."
-
-
-def test_a_failed_first_answer_does_not_become_the_head(
+def test_two_questions_in_one_message_of_a_client_are_joined(
     desk: Desk, backend: ScriptedBackend
 ) -> None:
-    first_worker = desk.add_worker(backend)
-    reply = desk.ask(question("one")).json()
-    desk.app.state.registry.leave(first_worker)
-    desk.register("http://127.0.0.1:9", backend)
-    failed = desk.ask(question("two"), conversation_id=reply["conversation_id"])
-    assert code(failed)[1] == "worker_lost"
-    turns = desk.conversation(reply["conversation_id"])["turns"]
-    assert [turn["text"] for turn in turns] == ["one"]
-
-
-def test_workers_need_the_secret(desk: Desk) -> None:
-    body = {"worker_id": "x", "url": "http://127.0.0.1:1", "models": []}
-    assert code(desk.client.post("/internal/workers", json=body)) == (401, "not_allowed")
-    assert desk.client.delete("/internal/workers/x").status_code == 401
-
-
-def test_bad_requests_name_the_field(desk: Desk) -> None:
-    reply = desk.client.post("/v1/chat/completions", json={"messages": 3})
-    assert code(reply) == (400, "bad_request") and "messages" in reply.text
-    assert code(desk.client.get("/nowhere")) == (404, "not_found")
-
-
-def test_only_pictures_by_hash_are_served(desk: Desk, backend: ScriptedBackend) -> None:
     desk.add_worker(backend)
-    reply = desk.ask(question("What?", png())).json()
-    image = desk.conversation(reply["conversation_id"])["turns"][0]["images"][0]
-    fetched = desk.client.get(f"/api/images/{image['sha256']}")
-    assert fetched.headers["content-type"] == "image/png" and fetched.content[:4] == b"\x89PNG"
-    assert fetched.headers["x-content-type-options"] == "nosniff"
-    for wrong in ("0" * 64, "..%2f..%2fstudio.db", "x"):
-        assert desk.client.get(f"/api/images/{wrong}").status_code == 404
+    parts = [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]
+    reply = desk.ask({"role": "user", "content": parts}).json()
+    assert desk.conversation(reply["conversation_id"])["title"] == "one two"
+    assert backend.seen[0].messages[0].text == "one\ntwo"

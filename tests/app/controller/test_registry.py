@@ -53,6 +53,13 @@ def test_renewing_one_worker_neither_keeps_nor_ends_another(
     assert [w.worker_id for w in registry.workers()] == ["alive"]
 
 
+def test_workers_that_never_come_back_are_forgotten(registry: Registry, clock: Clock) -> None:
+    for number in range(100):
+        registry.register(status(f"restarted-{number}", "m"))
+        clock.now += 10
+    assert len(registry._entries) == 1
+
+
 def test_the_least_loaded_worker_is_picked(registry: Registry) -> None:
     registry.register(status("busy", "m", active=3))
     registry.register(status("idle", "m"))

@@ -12,8 +12,9 @@ from sqlalchemy import create_engine, text
 
 from app.controller.api import create_app
 from app.db.models import Base
+from app.db.records import AnswerSource, NewTurn, Outcome
 from app.db.session import open_database, upgrade
-from app.db.store import AnswerSource, NewTurn, Outcome, Store
+from app.db.store import Store
 from app.errors import DatabaseBusy, NotFound, StorageFailed
 from app.pictures import Picture
 from app.protocol import ModelInfo
@@ -63,6 +64,15 @@ def test_everything_that_made_an_answer_is_a_row(store: Store, tmp_path: Path) -
     assert list(rows) == [("m", "r", "32bit", "t", '{"seed": 1}', "Red.", 10, 2, 0.1, 0.2)]
 
 
+def test_an_answer_that_has_ended_is_never_written_again(store: Store) -> None:
+    begun = store.begin_turn(NewTurn("p", "What?"), SOURCE)
+    store.save_answer(begun.answer_id, Outcome("A red circle.", "stop"))
+    store.save_answer(begun.answer_id, Outcome("A re"))
+    answer = store.conversation("p", begun.conversation_id).turns[0].answers[0]
+    assert (answer.text, answer.finish_reason) == ("A red circle.", "stop")
+    store.close()
+
+
 def test_a_picture_is_stored_once(store: Store, tmp_path: Path) -> None:
     first = store.begin_turn(NewTurn("p", "one", (PICTURE, PICTURE)), SOURCE)
     store.begin_turn(
@@ -103,6 +113,12 @@ def test_a_data_folder_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(StorageFailed, match="cannot be written") as caught:
         create_app(Settings(data_dir=tmp_path / "file" / "data"))
     assert "--data-dir" in caught.value.remedy
+
+
+def test_a_pictures_folder_that_cannot_be_made_ends_the_start(tmp_path: Path) -> None:
+    (tmp_path / "images").write_text("in the way")
+    with pytest.raises(StorageFailed, match="pictures' folder"):
+        Store.open(Settings(data_dir=tmp_path))
 
 
 def test_a_full_disk_loses_no_question(
