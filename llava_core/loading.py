@@ -102,14 +102,18 @@ def _folder_of(source: str) -> Path:
 
 
 def _about(folder: Path) -> dict[str, Any]:
-    """Our optional studio.json."""
+    """Our optional studio.json: name, sees, suggestions, template."""
     path = folder / "studio.json"
     try:
-        about: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+        about = json.loads(path.read_text()) if path.is_file() else {}
     except ValueError as error:
         raise CheckpointError(
             f"{path} is not valid JSON: {error}", "Correct or remove it."
         ) from error
+    if not isinstance(about, dict) or not isinstance(about.get("suggestions", []), list):
+        raise CheckpointError(
+            f"{path} is not an object whose suggestions are a list", "Correct or remove it."
+        )
     return about
 
 

@@ -28,6 +28,7 @@ from tests.tiny_checkpoint import (
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 SEVEN_B = 7_000_000_000 * 4
+TEXT = '{"suggestions": "Where?"}'
 TALK = Conversation((user("What colour is the star?", Image.new("RGB", (50, 40), "red")),))
 
 
@@ -91,9 +92,10 @@ def test_studio_json_tells_what_the_model_sees(folder: Path, tmp_path: Path) -> 
     (copy / "studio.json").write_text(json.dumps(about))
     loaded = load_checkpoint(copy, "32bit", "cpu")
     assert (loaded.name, loaded.sees, loaded.suggestions) == ("Told", "Stars.", ("Where?",))
-    (copy / "studio.json").write_text("{")
-    with pytest.raises(CheckpointError, match="not valid JSON"):
-        load_checkpoint(copy, "32bit", "cpu")
+    for wrong, said in (("{", "not valid JSON"), ("[]", "not an object"), (TEXT, "are a list")):
+        (copy / "studio.json").write_text(wrong)
+        with pytest.raises(CheckpointError, match=said):
+            load_checkpoint(copy, "32bit", "cpu")
 
 
 def test_a_checkpoint_without_template_gets_the_named_one(folder: Path, tmp_path: Path) -> None:
@@ -114,6 +116,8 @@ def test_every_precision_answers(folder: Path, precision: Precision) -> None:
     loaded = load_checkpoint(folder, precision, "cpu")
     pieces = list(generate(loaded, TALK, SamplingParams(max_tokens=4)))
     assert pieces[-1].completion_tokens >= 1 and loaded.precision == precision
+    if precision == "16bit":
+        assert loaded.dtype == torch.bfloat16, "float16 is slower still on processors"
     projector = loaded.model.get_submodule("model.multi_modal_projector.linear_1")
     assert type(projector) is torch.nn.Linear, "the projector must not be quantised"
 
