@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.db.models import Answer, Conversation, Image, Question, Rating
@@ -15,17 +17,18 @@ from app.pictures import Picture
 
 def add_image(session: Session, picture: Picture) -> None:
     """The row of a picture, unless it is there."""
-    if session.get(Image, picture.sha256) is None:
-        session.add(
-            Image(
-                sha256=picture.sha256,
-                media_type=picture.media_type,
-                width=picture.width,
-                height=picture.height,
-                bytes=len(picture.data),
-            )
-        )
-        session.flush()
+    if session.get(Image, picture.sha256) is not None:
+        return
+    image = Image(
+        sha256=picture.sha256,
+        media_type=picture.media_type,
+        width=picture.width,
+        height=picture.height,
+        bytes=len(picture.data),
+    )
+    # On PostgreSQL somebody else may store the same picture at the same moment.
+    with contextlib.suppress(IntegrityError), session.begin_nested():
+        session.add(image)
 
 
 def owned_conversation(session: Session, person: str, conversation_id: str) -> Conversation:
