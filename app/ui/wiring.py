@@ -150,7 +150,6 @@ def _wire_ratings(view: View, rating: RatingHandlers, on: dict[str, Any]) -> Non
 
     said = [view.tab, view.rating.reason, view.rating.comment]
     view.chat.like(press, view.tab, trigger_mode="always_last", **on)
-    view.rating.reason.input(partial(explain, False), said, **on)
     gr.on([view.rating.done.click, view.rating.comment.submit], partial(explain, True), said, **on)
     view.rating.take_back.click(take_back, view.tab, **on)
 

@@ -79,23 +79,6 @@ class Chat:
         """Press a button of an answer: "Retry", "Undo", "Like", "Dislike", "Flag"."""
         self.buttons(name).nth(of).click()
 
-    def done_rating(self) -> None:
-        """Close the question for a reason.
-
-        A thumb's own change may come after a Done that follows it within a moment, and opens the
-        question again; a person then presses Done once more, and so does this.
-        """
-        for _ in range(3):
-            self.rating.get_by_role("button", name="Done").click()
-            try:
-                expect(self.rating).to_be_hidden(timeout=4000)
-                self.page.wait_for_timeout(300)
-            except AssertionError:
-                continue
-            if not self.rating.is_visible():
-                return
-        expect(self.rating).to_be_hidden()
-
     def buttons(self, name: str) -> Locator:
         return self.log.get_by_role("button", name=name, exact=True)
 

@@ -63,7 +63,8 @@ def test_a_rating_with_its_reason_is_stored_once_and_shown_after_a_reload(
     expect(chat.rating).to_be_visible()
     chat.rating.get_by_label("It is wrong").check()
     chat.rating.get_by_label("Comment").fill("It is blue.")
-    chat.done_rating()
+    chat.rating.get_by_role("button", name="Done").click()
+    expect(chat.rating).to_be_hidden()
     rows = studio.rows("select value, reason, comment from ratings")
     assert rows == [("down", "wrong", "It is blue.")]
 
@@ -83,7 +84,8 @@ def test_an_answer_can_be_flagged(chat: Chat, studio: Studio) -> None:
     chat.ask("What is it?")
     chat.press("Flag")
     chat.rating.get_by_label("It is offensive").check()
-    chat.done_rating()
+    chat.rating.get_by_role("button", name="Done").click()
+    expect(chat.rating).to_be_hidden()
     assert studio.rows("select value, reason from ratings") == [("flag", "offensive")]
 
 
