@@ -95,6 +95,10 @@ class BreakingWorker:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
             return
+        # All of the question is read first: what comes in after the end would make the system throw
+        # away words that are still on their way out.
+        while (await receive()).get("more_body"):
+            pass
         headers = [(b"content-type", b"text/event-stream")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         for word in self.words:

@@ -16,9 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.errors import StudioError
 from app.settings import ROOT, Settings
 from app.ui.answering import Answering
+from app.ui.blocks import StudioBlocks
 from app.ui.browsing import Browsing
 from app.ui.client import ControllerClient
-from app.ui.examples import load_examples
+from app.ui.examples import EXAMPLES, load_examples
 from app.ui.messages import PICTURE_PATH
 from app.ui.parts import LOGO
 from app.ui.rating import RatingHandlers
@@ -70,6 +71,7 @@ def create_app(settings: Settings, client: ControllerClient | None = None) -> Fa
         ssr_mode=False,
         mcp_server=False,
         pwa=False,
+        allowed_paths=[str(EXAMPLES)],
         theme=StudioTheme(),
         css_paths=STYLE,
         head=f"<script>{SCRIPT.read_text('utf-8')}</script>",
@@ -79,7 +81,7 @@ def create_app(settings: Settings, client: ControllerClient | None = None) -> Fa
 
 def create_blocks(settings: Settings, controller: ControllerClient) -> gr.Blocks:
     """The chat page, wired to its handlers."""
-    blocks = gr.Blocks(
+    blocks = StudioBlocks(
         title="LLaVA Studio",
         analytics_enabled=False,
         fill_height=True,

@@ -44,8 +44,8 @@ class RatingHandlers:
         cleared = [None if at == message // 2 else mark for at, mark in enumerate(marks)]
         return [last] if button else [Change(feedback=cleared), last]
 
-    async def explain(self, tab: Tab, reason: str | None, comment: str, close: bool) -> Change:
-        """Store the reason and the comment with the rating; ``close`` the question for them."""
+    async def explain(self, tab: Tab, reason: str | None, comment: str) -> Change:
+        """Store the reason and the comment with the rating, and close the question for them."""
         if tab.rated is None:
             return Change(panel=RatingPanel())
         request = RatingRequest(
@@ -58,8 +58,6 @@ class RatingHandlers:
             await self._client.rate(tab.person, request)
         except StudioError as error:
             return failed(error)
-        if not close:
-            return Change(notice="")
         closed = tab.model_copy(update={"rated": None})
         return Change(tab=closed, panel=RatingPanel(), notice="")
 

@@ -142,15 +142,15 @@ def _wire_ratings(view: View, rating: RatingHandlers, on: dict[str, Any]) -> Non
         for change in await rating.press(Tab.read(stored), index, _button(event)):
             yield view.apply(change)
 
-    async def explain(close: bool, stored: Any, reason: str | None, comment: str) -> dict[Any, Any]:
-        return view.apply(await rating.explain(Tab.read(stored), reason, comment, close))
+    async def explain(stored: Any, reason: str | None, comment: str) -> dict[Any, Any]:
+        return view.apply(await rating.explain(Tab.read(stored), reason, comment))
 
     async def take_back(stored: Any) -> dict[Any, Any]:
         return view.apply(await rating.take_back(Tab.read(stored)))
 
     said = [view.tab, view.rating.reason, view.rating.comment]
     view.chat.like(press, view.tab, trigger_mode="always_last", **on)
-    gr.on([view.rating.done.click, view.rating.comment.submit], partial(explain, True), said, **on)
+    gr.on([view.rating.done.click, view.rating.comment.submit], explain, said, **on)
     view.rating.take_back.click(take_back, view.tab, **on)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, Response, sync_playwright
 
 from app.controller.api import create_app as create_controller
 from app.errors import WorkerLost
@@ -164,6 +164,7 @@ class Visitors:
         context.set_default_timeout(15_000)
         self._stack.callback(context.close)
         context.on("request", self._note)
+        context.on("response", self._complain)
         return context
 
     def open(self, url: str, context: BrowserContext | None = None, **options: Any) -> Chat:
@@ -175,6 +176,10 @@ class Visitors:
     def _note(self, request: Request) -> None:
         if not LOCAL.match(request.url):
             self.elsewhere.append(request.url)
+
+    def _complain(self, response: Response) -> None:
+        if response.status >= 400 and response.request.resource_type == "image":
+            self.complaints.append(f"HTTP {response.status} for the picture {response.url}")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from playwright.sync_api import expect
@@ -145,7 +146,12 @@ def test_settings_reach_the_model(chat: Chat, studio: Studio) -> None:
 def test_an_example_works_at_a_click(chat: Chat, studio: Studio) -> None:
     example = chat.log.get_by_role("button", name="Select example 1")
     expect(example.get_by_role("img")).to_be_visible()
+    studio.backend.gate = threading.Semaphore(1)
     example.click()
+    expect(chat.answers).to_have_text("A")
+    picture = chat.questions.get_by_role("img")
+    assert picture.evaluate("picture => picture.decode().then(() => picture.naturalWidth)") > 0
+    studio.backend.gate.release(10)
     expect(chat.answers).to_have_text("A red circle.")
     (message,) = studio.backend.seen[-1].messages
     assert len(message.images) == 1 and message.text.endswith("?")

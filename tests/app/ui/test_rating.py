@@ -32,9 +32,8 @@ async def test_a_thumb_is_stored_and_its_reason_asked_for(page: Page, fake: Fake
 async def test_a_reason_and_a_comment_join_the_rating(page: Page, fake: FakeController) -> None:
     await page.ask("One?")
     await press(page, 1, "Dislike")
-    page.show(await page.rating.explain(page.tab, "wrong", "", close=False))
     assert page.now.panel and page.now.panel.rating
-    page.show(await page.rating.explain(page.tab, "wrong", " It is blue. ", close=True))
+    page.show(await page.rating.explain(page.tab, "wrong", " It is blue. "))
     (rating,) = fake.ratings.values()
     assert (rating.value, rating.reason, rating.comment) == ("down", "wrong", "It is blue.")
     assert page.now.panel == RatingPanel()
@@ -45,7 +44,7 @@ async def test_the_same_thumb_twice_is_one_rating_with_its_reason(
 ) -> None:
     await page.ask("One?")
     await press(page, 1, "Like")
-    await page.rating.explain(page.tab, "correct", "", close=True)
+    await page.rating.explain(page.tab, "correct", "")
     changes = await page.rating.press(page.tab, 1, "")
     assert [change.feedback for change in changes] == [[None], ["Like"]]
     await press(page, 1, "Like")
