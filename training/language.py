@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from llava_core.conversation import Message
 from llava_core.templates import Renderer
 from llava_core.training.optim import muon_and_adamw
+from llava_core.training.task import Task
 from training.grid import Grid, grid_of
 from training.questions import (
     NO_PICTURE,
@@ -142,7 +143,7 @@ class _Bagged:
     bags: list[list[int]]
 
 
-class LanguageTask:
+class LanguageTask(Task):
     """Answers about scenes in words; loss on the answers only."""
 
     def __init__(

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from transformers import CLIPVisionModel, LlavaForConditionalGeneration
 
 from llava_core.training.optim import muon_and_adamw
+from llava_core.training.task import Task
 from training.language import split_parameters
 from training.samples import (
     Batch,
@@ -80,7 +81,7 @@ def initialise_projection(
         linear.bias.copy_(-weight @ mean)
 
 
-class StageTask:
+class StageTask(Task):
     """Instruction tuning on cached features; what trains is what requires a gradient."""
 
     def __init__(

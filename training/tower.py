@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from llava_core.training.optim import muon_and_adamw
+from llava_core.training.task import Task
 from training.grid import ATTRIBUTES, IGNORED, LABELS, PAGE
 
 MEAN = (0.5, 0.5, 0.5)
@@ -90,7 +91,7 @@ class DenseHead(nn.Module):
         return {n: reader(features) for n, reader in self.readers.items()}, self.offset(features)
 
 
-class TowerTask:
+class TowerTask(Task):
     """Cross-entropy of every dense label plus the squared error of the offset."""
 
     def __init__(

@@ -1,44 +1,30 @@
-"""THE training loop: steps, learning rate, checkpoints that resume, metrics.
+"""THE training loop: steps, learning rate, gradient accumulation, states that resume, metrics.
 
-A task gives the loss of step *n* from nothing but its own data and *n*, so that a run which was
-interrupted continues with the very batches that it would have seen.
+Devices, processes and mixed precision are accelerate's: the same loop runs on a CPU, on a GPU, and
+under ``accelerate launch`` with DDP, FSDP or DeepSpeed.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
 
 from llava_core.devices import native_bfloat16
+from llava_core.training.metrics import Metrics, Report, Stopwatch, memory_gb
 from llava_core.training.optim import cosine
+from llava_core.training.state import Position, States, load_weights
+from llava_core.training.task import Task, TrainingError
 
-
-class TrainingError(Exception):
-    """Training cannot go on; the message says why and what to do."""
-
-
-class Task(Protocol):
-    """What is trained: the module whose state is kept, its optimisers, the loss of a step."""
-
-    module: nn.Module
-    optimisers: list[torch.optim.Optimizer]
-
-    def loss(self, step: int) -> Tensor:
-        """The mean loss of batch number ``step``, a scalar with gradient."""
-
-    def evaluate(self) -> dict[str, float]:
-        """Figures for the log, between steps; may be empty."""
+__all__ = ["LoopConfig", "Task", "TrainingError", "load_weights", "make_accelerator", "train"]
 
 
 @dataclass(frozen=True)
@@ -46,152 +32,222 @@ class LoopConfig:
     """How long to train and how often to write.
 
     The run ends after ``steps`` or after ``minutes`` of training time, whichever comes first, and
-    the learning rate follows whichever is further.
+    the learning rate follows whichever is further. The state is saved every ``save_seconds`` or
+    ``save_steps``, whichever comes first (0: not by steps).
     """
 
     steps: int
     minutes: float = float("inf")
     clip: float = 1.0
     save_seconds: float = 60.0
+    save_steps: int = 0
     log_every: int = 20
     evaluate_every: int = 0
     warm_up: float = 0.03
+    floor: float = 0.02
+    tensorboard: bool = False
 
 
-Report = Callable[[str], None]
+def make_accelerator(device: torch.device) -> Accelerator:
+    """accelerate as its own configuration says, with bfloat16 where the device multiplies it."""
+    own = os.environ.get("ACCELERATE_MIXED_PRECISION")
+    return Accelerator(
+        cpu=device.type == "cpu",
+        mixed_precision=own or ("bf16" if native_bfloat16(device) else "no"),
+        step_scheduler_with_optimizer=False,
+    )
 
 
 def train(
-    task: Task, config: LoopConfig, folder: Path, report: Report = print, name: str = "train"
+    task: Task,
+    config: LoopConfig,
+    folder: Path,
+    report: Report = print,
+    name: str = "train",
+    accelerator: Accelerator | None = None,
 ) -> None:
     """Run the task to its end, or until interrupted; a later call continues where it stopped.
 
-    Writes ``state.pt`` (weights, optimisers, position) and ``metrics.jsonl`` into ``folder``, and
-    ``done`` at the end. Raises :class:`KeyboardInterrupt` after saving on Ctrl-C or SIGTERM, and
-    :class:`TrainingError` when the loss is not a number (the last good state stays).
+    Writes ``state.pt`` (weights, optimisers, position, random states) and ``metrics.jsonl`` into
+    ``folder``, and ``done`` at the end. Raises :class:`KeyboardInterrupt` after saving on Ctrl-C or
+    SIGTERM, and :class:`TrainingError` when the loss is not a number (the last good state stays).
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if (folder / "done").exists():
-        load_weights(task.module, folder)
-        return
-    _Run(task, config, folder, report, name).go()
-    (folder / "done").write_text("done\n")
-
-
-def load_weights(module: nn.Module, folder: Path) -> None:
-    """The weights of the newest state in ``folder`` into ``module``."""
-    state = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
-    module.load_state_dict(state["module"])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / "done").exists():
+            load_weights(task.module, folder)
+            return
+        accelerator = accelerator or make_accelerator(next(task.module.parameters()).device)
+        _Run(task, config, folder, report, name, accelerator).go()
+        (folder / "done").write_text("done\n")
+    finally:
+        task.close()
 
 
 class _Run:
     def __init__(
-        self, task: Task, config: LoopConfig, folder: Path, report: Report, name: str
+        self,
+        task: Task,
+        config: LoopConfig,
+        folder: Path,
+        report: Report,
+        name: str,
+        accelerator: Accelerator,
     ) -> None:
-        self.task, self.config, self.folder = task, config, folder
-        self.report, self.name = report, name
-        device = next(task.module.parameters()).device
-        self.accelerator = Accelerator(
-            cpu=device.type == "cpu",
-            mixed_precision="bf16" if native_bfloat16(device) else "no",
-        )
+        self.task, self.config, self.name = task, config, name
+        self.accelerator = accelerator
+        self.report = report if accelerator.is_main_process else _silent
+        task.prepare(accelerator)
+        self.states = States(accelerator, task, folder)
+        self.metrics = Metrics(folder, self.report, name, config.tensorboard and self._main)
         self.base_rates = [[g["lr"] for g in o.param_groups] for o in task.optimisers]
-        self.step, self.seconds = 0, 0.0
+        self.position = Position()
+        self.watch = Stopwatch()
         self.interrupted = False
 
+    @property
+    def _main(self) -> bool:
+        return bool(self.accelerator.is_main_process)
+
     def go(self) -> None:
-        self._restore()
+        restored = self.states.restore()
+        if restored is not None:
+            self.position = restored
+            self.report(f"[{self.name}] continues at step {restored.step}")
+        if self._main:
+            self.metrics.forget_after(self.position.step)
         previous = {s: signal.signal(s, self._stop) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
             self._steps()
         finally:
+            self.metrics.close()
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
     def _steps(self) -> None:
-        saved = time.monotonic()
-        started = time.monotonic()
-        before = self.seconds
-        smooth: float | None = None
+        position, config = self.position, self.config
+        saved = started = time.monotonic()
+        before = position.seconds
         while (progress := self._progress()) < 1.0:
-            loss = self._one(progress)
-            smooth = loss if smooth is None else 0.95 * smooth + 0.05 * loss
-            self.step += 1
-            self.seconds = before + time.monotonic() - started
-            if self.step % self.config.log_every == 0:
-                self._log({"loss": smooth})
-            if self.config.evaluate_every and self.step % self.config.evaluate_every == 0:
-                self._log(self.task.evaluate())
-            if self.interrupted:
-                self._save()
+            position.loss_sum += self._one(progress)
+            position.loss_count += 1
+            position.step += 1
+            position.seconds = before + time.monotonic() - started
+            self._tell()
+            if self._stopped():
+                self.states.save(position)
                 raise KeyboardInterrupt
-            if time.monotonic() - saved > self.config.save_seconds:
-                self._save()
+            due = config.save_steps and position.step % config.save_steps == 0
+            if due or self._all_agree(time.monotonic() - saved > config.save_seconds):
+                self.states.save(position)
                 saved = time.monotonic()
-        self._save()
-        self._log({"loss": smooth or 0.0, **self.task.evaluate()})
+        self.states.save(position)
+        self._log({**self._mean_loss(), **self.task.evaluate()})
 
     def _one(self, progress: float) -> float:
-        factor = cosine(progress, self.config.warm_up)
+        """One step; returns its loss."""
+        self._set_rates(progress)
+        step, total = self.position.step, 0.0
+        losses, parts = self.task.part_losses(step), self.task.number_of_parts(step)
+        for part in range(parts):
+            with self._syncing(is_last=part == parts - 1):
+                with self.accelerator.autocast():
+                    loss = next(losses)
+                if not torch.isfinite(loss):
+                    raise TrainingError(self._not_a_number(loss.item()))
+                self.accelerator.backward(loss)
+            total += float(loss.item())
+        trained = [p for p in self.task.module.parameters() if p.grad is not None]
+        if self.config.clip:
+            self.accelerator.clip_grad_norm_(trained, self.config.clip)
+        for optimiser in self.task.optimisers:
+            optimiser.step()
+        return self._over_processes(total)
+
+    def _set_rates(self, progress: float) -> None:
+        factor = cosine(progress, self.config.warm_up, self.config.floor)
         for optimiser, rates in zip(self.task.optimisers, self.base_rates, strict=True):
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
             optimiser.zero_grad(set_to_none=True)
-        with self.accelerator.autocast():
-            loss = self.task.loss(self.step)
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"{self.name}: the loss of step {self.step} is {loss.item()}; the state before it "
-                f"is kept in {self.folder}. Lower the learning rate and start again."
-            )
-        self.accelerator.backward(loss)
-        trained = [p for p in self.task.module.parameters() if p.grad is not None]
-        nn.utils.clip_grad_norm_(trained, self.config.clip)
-        for optimiser in self.task.optimisers:
-            optimiser.step()
-        return float(loss.item())
+
+    def _syncing(self, is_last: bool) -> AbstractContextManager[Any]:
+        """Processes exchange gradients once a step, with its last part."""
+        if is_last or self.accelerator.num_processes == 1:
+            return nullcontext()
+        unsynced: AbstractContextManager[Any] = self.accelerator.no_sync(self.task.module)
+        return unsynced
+
+    def _not_a_number(self, value: float) -> str:
+        step = self.position.step
+        return (
+            f"{self.name}: the loss of step {step} is {value} ({self.task.name_batch(step)}). The "
+            "last good state is kept. Look at these records (training.show), or lower the learning "
+            "rate, and start again."
+        )
 
     def _progress(self) -> float:
-        return max(self.step / self.config.steps, self.seconds / 60 / self.config.minutes)
+        by_time = self.position.seconds / 60 / self.config.minutes
+        return max(self.position.step / self.config.steps, by_time)
+
+    # --- telling ---
+
+    def _tell(self) -> None:
+        step = self.position.step
+        if step % self.config.log_every == 0:
+            self._log({**self._mean_loss(), **self._rates()})
+        if self.config.evaluate_every and step % self.config.evaluate_every == 0:
+            self._log(self.task.evaluate())
+
+    def _rates(self) -> dict[str, float]:
+        """How fast the last steps went, and on what the time was spent."""
+        seconds = max(self.watch.lap(), 1e-9)
+        counted = self.task.figures()
+        rates = {"learning_rate": self.task.optimisers[0].param_groups[0]["lr"]}
+        if "tokens" in counted:
+            rates["tokens_per_second"] = counted.pop("tokens") / seconds
+        if "waited" in counted:
+            rates["waiting_share"] = counted.pop("waited") / seconds
+        return {**rates, "memory_gb": memory_gb(self.accelerator.device), **counted}
+
+    def _mean_loss(self) -> dict[str, float]:
+        """The mean loss since the last line."""
+        position = self.position
+        if not position.loss_count:
+            return {}
+        mean = position.loss_sum / position.loss_count
+        position.loss_sum, position.loss_count = 0.0, 0
+        return {"loss": mean}
 
     def _log(self, figures: dict[str, float]) -> None:
-        if not figures:
+        if not self._main:
             return
-        left = self.seconds / max(self._progress(), 1e-6) - self.seconds
-        line = {"step": self.step, "minutes": round(self.seconds / 60, 2), **figures}
-        with (self.folder / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
-        words = "  ".join(f"{key} {value:.4g}" for key, value in figures.items())
-        self.report(f"[{self.name}] step {self.step}  {words}  {left / 60:.1f} min left")
+        minutes = self.position.seconds / 60
+        left = minutes / max(self._progress(), 1e-6) - minutes
+        self.metrics.write(self.position.step, minutes, left, figures)
 
-    def _save(self) -> None:
-        state = {
-            "module": self.task.module.state_dict(),
-            "optimisers": [optimiser.state_dict() for optimiser in self.task.optimisers],
-            "step": self.step,
-            "seconds": self.seconds,
-        }
-        target = self.folder / "state.pt"
-        draft = target.with_suffix(".tmp")
-        try:
-            torch.save(state, draft)
-            os.replace(draft, target)
-        except OSError as error:
-            raise TrainingError(
-                f"{self.name}: the state could not be written to {self.folder} ({error}); the last "
-                "good one is kept. Free some disk space and start again."
-            ) from error
+    # --- several processes ---
 
-    def _restore(self) -> None:
-        path = self.folder / "state.pt"
-        if not path.exists():
-            return
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        self.task.module.load_state_dict(state["module"])
-        for optimiser, saved in zip(self.task.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.report(f"[{self.name}] continues at step {self.step}")
+    def _over_processes(self, value: float) -> float:
+        """The mean over processes: each holds its share, times their number."""
+        if self.accelerator.num_processes == 1:
+            return value
+        mine = torch.tensor(value, dtype=torch.float64, device=self.accelerator.device)
+        return float(self.accelerator.reduce(mine, "mean").item())
+
+    def _all_agree(self, wish: bool) -> bool:
+        """Whether any process wishes it: all save, or stop, at the same step."""
+        if self.accelerator.num_processes == 1:
+            return wish
+        flag = torch.tensor(float(wish), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, "sum").item() > 0)
+
+    def _stopped(self) -> bool:
+        return self._all_agree(self.interrupted)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.interrupted = True
+
+
+def _silent(line: str) -> None:
+    """What other processes than the first say."""
