@@ -102,7 +102,7 @@ def test_a_large_list_is_never_in_memory(tmp_path: Path) -> None:
 
 
 BROKEN = {
-    b'[{"id": 1},\n {"id": 2]': ("line 2, byte 22", 1),
+    b'[{"id": 1},\n {"id": 2]': ("line 2, byte 21", 1),
     b'[{"id": 1}\n {"id": 2}]': ("line 2, byte 12", 1),
     b'[{"id": 1},\n{"id": 2}': ("line 2, byte 20", 2),
     b'[{"id": NaN}]': ("line 1, byte 8", 0),
