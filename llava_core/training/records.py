@@ -149,7 +149,7 @@ def parse_record(source: dict[str, Any], number: int | None = None) -> Record:
         )
     name = source.get("id")
     return Record(
-        str(number if name is None else name),
+        str(number if name in (None, "") else name),
         tuple(names),
         _turns_of(source.get("conversations"), number),
         number,
