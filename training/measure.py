@@ -50,8 +50,10 @@ def load_measure(folder: Path, template: str | None = None) -> Measure:
         raise CheckpointError(
             f"there is no template {template!r}", f"Name one of {', '.join(NAMED_TEMPLATES)}."
         )
+    if not folder.is_dir():
+        raise CheckpointError(f"there is no folder {folder}", "Name the folder of a checkpoint.")
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+        tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         config: dict[str, Any] = _read(folder / "config.json")
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(

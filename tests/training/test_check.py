@@ -156,7 +156,8 @@ def test_many_problems_are_cut_on_the_screen_only(
     ("words", "message"),
     [
         (["gone.json"], "not a .json or .jsonl file"),
-        (["DATA", "--model", "nowhere"], "nowhere holds no tokenizer"),
+        (["DATA", "--model", "nowhere"], "no folder nowhere"),
+        (["DATA", "--model", "docs"], "docs holds no tokenizer"),
         (["DATA", "--template", "odd"], "no template 'odd'"),
         (["DATA", "--images", "nowhere"], "nowhere is not a folder"),
         (["DATA", "--max-tokens", "0"], "at least 1"),
