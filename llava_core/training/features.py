@@ -1,0 +1,246 @@
+"""Features of a frozen vision tower: computed live, or once and kept on disk.
+
+Both ways give the same bits: pictures go through the tower in groups of one fixed size, and what is
+kept is what the tower gave, in its own precision. Kept features are found by the picture's content,
+the preprocessing and the tower's weights; a change of any of them computes anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from llava_core.errors import PictureError
+from llava_core.images import ImageLimits, decode_image
+from llava_core.training.task import TrainingError
+
+GROUP = 8
+"""Pictures that go through the tower together; fewer are filled up with grey ones."""
+LIMITS = ImageLimits(max_bytes=200_000_000, max_pixels=300_000_000)
+Progress = Callable[[int, int], None]
+
+
+class Eyes:
+    """A LLaVA's vision tower with its preprocessing: picture files -> Z_v."""
+
+    def __init__(self, model: Any, image_processor: Any) -> None:
+        self.model, self.processor = model, image_processor
+        self.tower: nn.Module = model.model.vision_tower
+
+    def open(self, path: Path) -> Image.Image:
+        """The picture as RGB. Raises :class:`PictureError` where it is gone or damaged."""
+        try:
+            return decode_image(path.read_bytes(), LIMITS)
+        except OSError as error:
+            raise PictureError(f"{path} cannot be read ({error.strerror})") from error
+
+    def pixels(self, path: Path) -> Tensor:
+        """``pixel_values`` of one picture: (3, H, W) float32."""
+        values: Tensor = self.processor(self.open(path), return_tensors="pt")["pixel_values"][0]
+        return values
+
+    def encode(self, pixel_values: Tensor) -> Tensor:
+        """Z_v of ``pixel_values`` (N, 3, H, W): (N, visual tokens, d), in the tower's precision.
+
+        The layers and the choice of tokens are those of the model's configuration.
+        """
+        config = self.model.config
+        parameter = next(self.tower.parameters())
+        output = self.tower(
+            pixel_values.to(parameter.device, parameter.dtype),
+            output_hidden_states=True,
+            return_dict=True,
+        )
+        layers = config.vision_feature_layer
+        layers = [layers] if isinstance(layers, int) else layers
+        chosen = [output.hidden_states[layer] for layer in layers]
+        if config.vision_feature_select_strategy == "default":
+            chosen = [hidden[:, 1:] for hidden in chosen]
+        return torch.cat(chosen, dim=-1)
+
+    @torch.no_grad()
+    def look(self, pixel_values: Tensor) -> Tensor:
+        """The same without gradients, in groups of one size: a picture alone as in company."""
+        parts = []
+        for start in range(0, len(pixel_values), GROUP):
+            part = pixel_values[start : start + GROUP]
+            grey = part.new_zeros(GROUP - len(part), *part.shape[1:])
+            with torch.autocast(self.tower_device.type, enabled=False):
+                parts.append(self.encode(torch.cat([part, grey]))[: len(part)])
+        return torch.cat(parts)
+
+    @property
+    def tower_device(self) -> torch.device:
+        """Where the tower computes."""
+        return next(self.tower.parameters()).device
+
+    def fingerprint(self) -> str:
+        """Changes with the tower's weights and precision, the layers, and the preprocessing."""
+        digest = hashlib.sha256()
+        config = self.model.config
+        settings = [
+            self.processor.to_dict(),
+            config.vision_feature_layer,
+            config.vision_feature_select_strategy,
+        ]
+        digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
+        for name, value in sorted(self.tower.state_dict().items()):
+            digest.update(f"{name} {value.dtype}".encode())
+            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A picture file that was seen before, and the row of its features."""
+
+    size: int
+    changed: int
+    row: int
+
+
+class FeatureStore:
+    """Kept features in ``folder``: rows of one file, found by path and by content.
+
+    Writing can be interrupted at any moment: a row counts once the index names it.
+    """
+
+    def __init__(self, folder: Path, eyes: Eyes) -> None:
+        self._folder = folder / "features" / eyes.fingerprint()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._eyes = eyes
+        self._by_path: dict[str, _Known] = {}
+        self._by_content: dict[str, int] = {}
+        self._shape: tuple[int, ...] = ()
+        self._dtype = torch.float32
+        self._read_index()
+
+    def fill(self, paths: Sequence[Path], progress: Progress | None = None) -> int:
+        """Compute what is missing; returns how many pictures went through the tower.
+
+        Raises :class:`PictureError` for a picture that cannot be read, and :class:`TrainingError`
+        where the disk is full; what is there stays.
+        """
+        computed = 0
+        missing = [path for path in paths if not self._knows(path)]
+        for start in range(0, len(missing), GROUP):
+            computed += self._add(missing[start : start + GROUP])
+            if progress:
+                progress(min(start + GROUP, len(missing)), len(missing))
+        return computed
+
+    def rows(self, paths: Iterable[Path]) -> list[int]:
+        """The rows of pictures that :meth:`fill` was given."""
+        return [self._by_path[str(path)].row for path in paths]
+
+    def features(self, rows: Sequence[int]) -> Tensor:
+        """Z_v of these rows: (N, visual tokens, d), the very bits that the tower gave."""
+        number = self._size() // self._row_bytes()
+        raw = np.memmap(self._data, np.uint8, "r", shape=(number, self._row_bytes()))
+        taken = torch.from_numpy(raw[list(rows)])
+        return taken.view(self._dtype).view(len(rows), *self._shape)
+
+    # --- the files ---
+
+    @property
+    def _data(self) -> Path:
+        return self._folder / "features.bin"
+
+    @property
+    def _index(self) -> Path:
+        return self._folder / "index.jsonl"
+
+    def _size(self) -> int:
+        return self._data.stat().st_size if self._data.exists() else 0
+
+    def _row_bytes(self) -> int:
+        return int(np.prod(self._shape)) * self._dtype.itemsize
+
+    def _read_index(self) -> None:
+        if not self._index.exists():
+            return
+        for line in self._index.read_text().splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:  # the last line of a run that was killed
+                continue
+            if "shape" in entry:
+                self._shape = tuple(entry["shape"])
+                self._dtype = getattr(torch, entry["dtype"])
+            else:
+                self._learn(entry)
+
+    def _learn(self, entry: dict[str, Any]) -> None:
+        self._by_content[entry["sha256"]] = entry["row"]
+        known = _Known(entry["size"], entry["changed"], entry["row"])
+        self._by_path[entry["path"]] = known
+
+    def _knows(self, path: Path) -> bool:
+        known = self._by_path.get(str(path))
+        if known is None:
+            return False
+        about = path.stat() if path.exists() else None
+        return about is None or (about.st_size, about.st_mtime_ns) == (known.size, known.changed)
+
+    def _add(self, paths: Sequence[Path]) -> int:
+        entries: list[dict[str, Any]] = []
+        new: list[Path] = []
+        rows = len(self._by_content)
+        for path in paths:
+            entry = _entry(path)
+            if entry["sha256"] not in self._by_content:
+                self._by_content[entry["sha256"]] = rows + len(new)
+                new.append(path)
+            entry["row"] = self._by_content[entry["sha256"]]
+            entries.append(entry)
+        try:
+            self._append(new, rows, entries)
+        except OSError as error:
+            raise TrainingError(
+                f"the features could not be written to {self._folder} ({error}). Free some disk "
+                "space and start again, or train with features: live."
+            ) from error
+        return len(new)
+
+    def _append(self, new: Sequence[Path], rows: int, entries: Sequence[dict[str, Any]]) -> None:
+        lines = list(entries)
+        if new:
+            features = self._eyes.look(torch.stack([self._eyes.pixels(path) for path in new])).cpu()
+            if not self._shape:
+                self._shape, self._dtype = tuple(features.shape[1:]), features.dtype
+                name = str(features.dtype).removeprefix("torch.")
+                lines.insert(0, {"shape": self._shape, "dtype": name})
+            with self._data.open("r+b" if self._data.exists() else "wb") as file:
+                file.truncate(rows * self._row_bytes())
+                file.seek(0, os.SEEK_END)
+                file.write(features.contiguous().view(torch.uint8).numpy().tobytes())
+                file.flush()
+                os.fsync(file.fileno())
+        with self._index.open("a") as file_:
+            file_.write("".join(f"{json.dumps(line)}\n" for line in lines))
+        for entry in entries:
+            self._learn(entry)
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    try:
+        about = path.stat()
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise PictureError(f"{path} cannot be read ({error.strerror})") from error
+    return {
+        "path": str(path),
+        "size": about.st_size,
+        "changed": about.st_mtime_ns,
+        "sha256": content,
+    }

@@ -1,0 +1,42 @@
+"""What the commands of both stages have in common."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Literal
+
+from llava_core.errors import CoreError
+from llava_core.training.records import DataError
+from llava_core.training.task import TrainingError
+from training.recipe import RecipeError, load_recipe
+from training.run import run
+
+
+def main(stage: Literal[1, 2], name: str, description: str | None) -> int:
+    """Read the command line, train, and return the exit status: 130 after Ctrl-C."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m training.{name}",
+        description=description,
+        epilog="The same command goes on where an interrupted run stopped.",
+    )
+    parser.add_argument("recipe", type=Path, help="a YAML file; see training/recipes")
+    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="instead of the recipe's")
+    arguments = parser.parse_args()
+    try:
+        run(load_recipe(arguments.recipe, arguments.settings, stage), stage, _say)
+    except RecipeError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except (CoreError, DataError, TrainingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted; the state is saved. The same command goes on from there.", flush=True)
+        return 130
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

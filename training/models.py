@@ -1,0 +1,102 @@
+"""The model of a run: loaded or joined before it, merged and written after it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from peft import PeftModel
+from safetensors.torch import save_file
+from transformers import BitsAndBytesConfig
+
+from llava_core.loading import load_checkpoint
+from llava_core.model import Checkpoint, Precision
+from llava_core.templates import NAMED_TEMPLATES, Renderer
+from llava_core.training.tuning import merge
+from training.recipe import Recipe
+
+ADAPTER = "adapter"
+PROJECTOR = "projector.safetensors"
+
+
+def build_model(recipe: Recipe, device: torch.device) -> Checkpoint:
+    """The recipe's model on the device, with its processor and the template that it trains with.
+
+    Raises :class:`llava_core.errors.CoreError` where it cannot be loaded or does not fit.
+    """
+    torch.manual_seed(recipe.train.seed)
+    checkpoint = _load(recipe, device)
+    if recipe.model.template:
+        renderer = Renderer(
+            checkpoint.tokenizer,
+            NAMED_TEMPLATES[recipe.model.template],
+            checkpoint.renderer.image_token,
+        )
+        checkpoint = replace(checkpoint, renderer=renderer, template_name=recipe.model.template)
+    return checkpoint
+
+
+def _load(recipe: Recipe, device: torch.device) -> Checkpoint:
+    precision = _precision(recipe)
+    assert recipe.model.checkpoint is not None
+    return load_checkpoint(recipe.model.checkpoint, precision, str(device))
+
+
+def _precision(recipe: Recipe) -> Precision | Literal["auto"]:
+    """Weights that train in full are kept in 32 bits: 16 would lose small updates."""
+    chosen = recipe.model.precision
+    trains_whole_parts = recipe.train.language == "full" or recipe.train.tower
+    return "32bit" if chosen == "auto" and trains_whole_parts else chosen
+
+
+def save_model(recipe: Recipe, checkpoint: Checkpoint, model: Any, folder: Path) -> None:
+    """Write the finished checkpoint, which the app serves; beside it the adapter, if there is one.
+
+    The folder appears when it is whole. Raises ``OSError`` where it cannot be written.
+    """
+    draft = folder.with_suffix(".tmp")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    if isinstance(model, PeftModel):
+        model = _merged(recipe, checkpoint, model, recipe.output / ADAPTER)
+    model = model.to("cpu") if not _quantised(model) else model
+    model.save_pretrained(draft)
+    checkpoint.processor.save_pretrained(draft)
+    _write_about(recipe, checkpoint, draft)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(draft, folder)
+
+
+def _merged(recipe: Recipe, checkpoint: Checkpoint, model: PeftModel, adapter: Path) -> Any:
+    """The adapter written to its folder, and added to the weights: where those are quantised, to
+    the original ones, loaded again."""
+    model.save_pretrained(str(adapter))
+    base: Any = model.get_base_model()
+    projector = base.model.multi_modal_projector
+    weights = {name: value.detach().cpu() for name, value in projector.state_dict().items()}
+    save_file({name: value.contiguous() for name, value in weights.items()}, adapter / PROJECTOR)
+    if not _quantised(base):
+        return merge(model)
+    assert recipe.model.checkpoint is not None
+    whole = load_checkpoint(recipe.model.checkpoint, "32bit", "cpu").model
+    whole.get_submodule("model.multi_modal_projector").load_state_dict(weights)
+    return merge(PeftModel.from_pretrained(whole, str(adapter)))
+
+
+def _quantised(model: Any) -> bool:
+    return isinstance(getattr(model.config, "quantization_config", None), BitsAndBytesConfig)
+
+
+def _write_about(recipe: Recipe, checkpoint: Checkpoint, folder: Path) -> None:
+    about = {
+        "name": recipe.name,
+        "sees": checkpoint.sees,
+        "template": "vicuna_v1",
+        "suggestions": list(checkpoint.suggestions),
+    }
+    (folder / "studio.json").write_text(json.dumps(about, indent=2) + "\n")
