@@ -1,4 +1,4 @@
-"""Which samples make a step, and how they lie in rows: packed, or padded and grouped by length.
+"""Which samples form a step, and how they lie in rows: packed, or padded and grouped by length.
 
 A step holds the same samples on every machine. How they are split into micro-batches and over
 processes changes only the order of additions.
