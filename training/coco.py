@@ -126,7 +126,7 @@ def _pair(name: str, picture: _Row, questions: Sequence[str], answer: str, seed:
 
 
 def count_objects(instances: Sequence[_Row]) -> str:
-    """``person: 2, dog: 1``, the most frequent first; a crowd, which nobody counted, is ``many``."""
+    """``person: 2, dog: 1``, the most frequent first; a crowd, which is not counted, is ``many``."""
     counts = Counter(row["category"] for row in instances)
     crowds = {row["category"] for row in instances if row.get("iscrowd")}
     ordered = sorted(counts, key=lambda name: (name not in crowds, -counts[name], name))
@@ -165,7 +165,11 @@ def relative_box(box: Sequence[float], picture: _Row) -> list[float]:
 def _write(path: Path, rows: Iterator[_Row], files: ExitStack) -> int:
     """One line for each row; the file gets its name when ``files`` closes without an error."""
     file = files.enter_context(whole_file(path))
-    return sum(bool(file.write(json.dumps(row, ensure_ascii=False) + "\n")) for row in rows)
+    number = 0
+    for row in rows:
+        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        number += 1
+    return number
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
