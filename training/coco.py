@@ -126,7 +126,7 @@ def _pair(name: str, picture: _Row, questions: Sequence[str], answer: str, seed:
 
 
 def count_objects(instances: Sequence[_Row]) -> str:
-    """``person: 2, dog: 1``, the most frequent first; a crowd, which is not counted, is ``many``."""
+    """``person: 2, dog: 1``, the most frequent first; crowds, which are not counted, are many."""
     counts = Counter(row["category"] for row in instances)
     crowds = {row["category"] for row in instances if row.get("iscrowd")}
     ordered = sorted(counts, key=lambda name: (name not in crowds, -counts[name], name))
