@@ -188,27 +188,25 @@ class Duplicates:
         """What this record repeats, and whether it is kept.
 
         A record is kept where it is clean and repeats no kept one: of two with the same id, the
-        second stays if the first is broken. Unreadable records repeat nothing.
+        second stays if the first is broken. Within one record an answer may come again, as after
+        "And now?". Unreadable records repeat nothing.
         """
         if not finding.id:
             return (), False
-        keys: list[tuple[Kind, int]] = [("duplicate id", _number(finding.id))]
-        keys += [("duplicate answer", key) for key in finding.keys]
+        keys: dict[int, Kind] = dict.fromkeys(finding.keys, "duplicate answer")
+        keys[_number(finding.id)] = "duplicate id"
         problems = []
-        for kind, key in keys:
+        for key, kind in keys.items():
             first = self._first.setdefault(key, finding.record)
             if first != finding.record:
-                problems.append(_repetition(finding, kind, f"record {first}"))
-        distinct = {key for _, key in keys}
-        if len(distinct) < len(keys):
-            problems.append(_repetition(finding, "duplicate answer", "an earlier turn of its own"))
+                problems.append(_repetition(finding, kind, first))
         clean = not finding.problems or finding.mendable
-        kept = clean and len(distinct) == len(keys) and not distinct & self._kept
+        kept = clean and self._kept.isdisjoint(keys)
         if kept:
-            self._kept |= distinct
+            self._kept.update(keys)
         return tuple(dict.fromkeys(problems)), kept
 
 
-def _repetition(finding: Finding, kind: Kind, where: str) -> Problem:
+def _repetition(finding: Finding, kind: Kind, first: int) -> Problem:
     what = "id" if kind == "duplicate id" else "picture, question and answer"
-    return Problem(finding.record, finding.id, kind, f"the same {what} as in {where}")
+    return Problem(finding.record, finding.id, kind, f"the same {what} as in record {first}")

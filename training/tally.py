@@ -99,7 +99,8 @@ def _total_table(tally: Tally) -> Table:
 
 def show_fix(tally: Tally, path: Path, console: Console) -> None:
     """How many records were written, how many not, and why."""
-    console.print(f"{tally.kept:,} records written to {path}", soft_wrap=True, highlight=False)
+    written = f"{tally.kept:,} records written to {path}"
+    console.print(written, soft_wrap=True, highlight=False, markup=False)
     if tally.mended:
         console.print(f"{tally.mended:,} of them with <image> put in front of the first question")
     for kind, number in tally.dropped.most_common():
