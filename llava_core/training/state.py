@@ -46,7 +46,7 @@ def load_trained(module: nn.Module, state: dict[str, Tensor]) -> None:
 
     Raises :class:`TrainingError` where a saved parameter has no place or another shape.
     """
-    places = dict(module.named_parameters()) | dict(module.named_buffers())
+    places = module.state_dict()  # with both names of what is tied
     with torch.no_grad():
         for name, value in state.items():
             place = places.get(name)
@@ -70,6 +70,12 @@ class States:
     def __init__(self, accelerator: Accelerator, task: Task, folder: Path) -> None:
         self._accelerator, self._task, self._folder = accelerator, task, folder
         self._replicated = accelerator.distributed_type in REPLICATED
+
+    @property
+    def _module(self) -> nn.Module:
+        """Without what accelerate has put around it: a state fits any number of processes."""
+        module: nn.Module = self._accelerator.unwrap_model(self._task.module)
+        return module
 
     def save(self, position: Position) -> None:
         """Write the state; the last good one stays until the new one is whole.
@@ -103,7 +109,7 @@ class States:
         if not self._accelerator.is_main_process:
             return
         state = {
-            "module": trained_state(self._task.module),
+            "module": trained_state(self._module),
             "optimisers": [optimiser.state_dict() for optimiser in self._task.optimisers],
             "position": vars(position),
             "random": everyones,
@@ -120,7 +126,7 @@ class States:
         if not path.exists():
             return None
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        load_trained(self._task.module, state["module"])
+        load_trained(self._module, state["module"])
         for optimiser, saved in zip(self._task.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         rank = self._accelerator.process_index
