@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -167,8 +168,12 @@ def _options(arguments: Sequence[str] | None) -> Options:
         parser.error(f"--images {found.images} is not a folder: name the one with the pictures")
     if found.max_tokens < 1 or found.workers < 1:
         parser.error("--max-tokens and --workers must be at least 1")
-    if found.data.resolve() in {path.resolve() for path in (found.fix, found.report) if path}:
-        parser.error(f"{found.data} would be overwritten: give --fix and --report another name")
+    written = [path for path in (found.fix, found.report) if path]
+    if len({path.resolve() for path in (found.data, *written)}) <= len(written):
+        parser.error("a file would be overwritten: give DATA, --fix and --report different names")
+    for path in written:
+        if path.suffix != ".jsonl":
+            parser.error(f"{path} is written as JSON lines: give it a name that ends with .jsonl")
     return Options(**vars(found))
 
 
@@ -182,6 +187,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         show(tally, options.max_tokens, context, console)
     except (DataError, CoreError, OSError) as error:
         print(f"training.check: {error}", file=sys.stderr)
+        return 2
+    except BrokenProcessPool:
+        print(
+            "training.check: a process died, perhaps of memory. Give fewer --workers.",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("Interrupted; nothing was written.", file=sys.stderr)

@@ -138,8 +138,8 @@ class Checker:
         try:
             open_picture(self.images, name)
         except PictureError as error:
-            there = (self.images / name).is_file() and "leads out" not in error.message
-            return ("broken picture" if there else "missing picture"), error.message
+            read = isinstance(error.__cause__, PictureError)
+            return ("broken picture" if read else "missing picture"), error.message
         return None
 
 

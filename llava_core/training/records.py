@@ -111,7 +111,9 @@ class RecordFile:
         line = line_at(self._lines, start)
         try:
             found = json.loads(line.decode("utf-8-sig"))
-        except (UnicodeDecodeError, ValueError) as error:
+            if b"\\u" in line:  # half a character, written as an escape, has no bytes
+                json.dumps(found, ensure_ascii=False).encode()
+        except ValueError as error:  # what is no UTF-8 is one, too
             raise DataError(
                 f"line {line_number(self._lines, start)} of {self.path.name} (byte {start}) is "
                 f"not JSON: {error}",
@@ -258,16 +260,17 @@ def open_picture(folder: Path, name: str, limits: ImageLimits | None = None) -> 
     """The picture ``name`` of an image folder, decoded whole, as RGB.
 
     Raises :class:`llava_core.errors.PictureError` where it is missing, outside the folder or
-    damaged.
+    damaged; only where its file was read is the cause a ``PictureError``, too.
     """
     path = folder / name
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise PictureError(f"{name!r} leads out of {folder}", "Write paths relative to the folder.")
     try:
         data = path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise PictureError(
-            f"{path} cannot be read: {error.strerror}", "Copy it there, or name another --images."
+            f"{path} cannot be read: {reason}", "Copy it there, or name another image folder."
         ) from error
     try:
         return decode_image(data, limits)

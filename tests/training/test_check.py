@@ -53,6 +53,10 @@ RECORDS: list[Any] = [
     {"id": "x", "conversations": "no list"},
     record("text", "<image>Mended, yet double", "B", image=None),
     record("bare", "Mendable, were it not gone", "B", image="gone.png"),
+    record("half a character", ASK, "Half: \ud83d"),
+    record("odd name", ASK, "A", image="a\0b.png"),
+    record("long name", ASK, "B", image="x" * 300),
+    record("folder", ASK, "C", image="."),
 ]
 EXPECTED = {
     (3, "missing picture"),
@@ -73,6 +77,10 @@ EXPECTED = {
     (18, "duplicate id"),
     (19, "placeholders"),
     (19, "missing picture"),
+    (20, "unreadable"),
+    (21, "missing picture"),
+    (22, "missing picture"),
+    (23, "missing picture"),
 }
 
 
@@ -120,7 +128,7 @@ def test_the_clean_rest_is_clean(
     assert kept[0] == RECORDS[0]
     assert kept[3]["conversations"][0]["value"] == "<image>\nWhat is this?"
     assert "6 records written" in said and "1 of them with <image>" in said
-    assert "2 dropped: missing picture" in said and "2 dropped: unreadable" in said
+    assert "5 dropped: missing picture" in said and "3 dropped: unreadable" in said
     assert run(fixed) == 0
     assert "No problems" in capsys.readouterr().out
     assert not list(tmp_path.glob("*.part"))
@@ -161,6 +169,8 @@ def test_many_problems_are_cut_on_the_screen_only(
         (["DATA", "--images", "nowhere"], "nowhere is not a folder"),
         (["DATA", "--max-tokens", "0"], "at least 1"),
         (["DATA", "--fix", "DATA"], "would be overwritten"),
+        (["DATA", "--fix", "a.jsonl", "--report", "./a.jsonl"], "would be overwritten"),
+        (["DATA", "--fix", "a.json"], "ends with .jsonl"),
     ],
 )
 def test_what_cannot_run_ends_with_2(
