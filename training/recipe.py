@@ -81,7 +81,7 @@ class TrainPart(_Part):
     batch_size: int = Field(ge=1)
     max_tokens: int = Field(2048, ge=8)
     layout: Literal["packed", "padded"] = "packed"
-    row_tokens: int | None = Field(None, ge=8)
+    row_tokens: int = Field(0, ge=0)
     micro_tokens: int = Field(4096, ge=8)
     features: Literal["kept", "live"] = "kept"
     gradient_checkpointing: bool = False
@@ -329,7 +329,7 @@ def _of_training(recipe: Recipe, stage: Literal[1, 2]) -> list[tuple[Where, str]
             "the projector does not train: leave this out",
         ),
         (
-            train.row_tokens is not None and train.layout == "padded",
+            train.row_tokens > 0 and train.layout == "padded",
             "row_tokens",
             "padded rows hold one sample: leave this out, or set layout to packed",
         ),

@@ -16,6 +16,7 @@ from torch import nn
 from llava_core.devices import pick_device
 from llava_core.errors import CoreError
 from llava_core.model import Checkpoint
+from llava_core.training.attention import attend_as_before, attend_in_float32
 from llava_core.training.batching import Mixture, Shape, Steps
 from llava_core.training.features import Eyes, FeatureStore
 from llava_core.training.inspection import questions_of, validation_loss, write_answers
@@ -61,6 +62,7 @@ def run(recipe: Recipe, stage: Literal[1, 2], report: Report = print) -> Path:
     train(task, config, recipe.output, said, recipe.name, accelerator)
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
+        attend_as_before(task.objective.parts.language_model)
         try:
             save_model(recipe, checkpoint, task.objective.model, finished)
         except OSError as error:
@@ -130,6 +132,7 @@ class _Assembly:
         mixture = Mixture(sets.prepared, [part.weight for part in recipe.data], train.seed)
         model = self._what_trains()
         objective = AnswerLoss(model, self.eyes.encode, train.tower)
+        attend_in_float32(objective.parts.language_model, self.device)
         if train.compile:
             objective.parts.language_model.compile(dynamic=True)
         trains, whole = count_parameters(objective)
@@ -142,7 +145,7 @@ class _Assembly:
             objective,
             optimisers(objective, _rates(recipe), train.optimiser),
             steps,
-            self._shape(mixture),
+            self._shape(),
             pictures,
             pad_id=self.pad_id,
             evaluate_with=self._evaluation(held_out, store) if held_out else None,
@@ -200,10 +203,9 @@ class _Assembly:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         return model
 
-    def _shape(self, mixture: Mixture) -> Shape:
+    def _shape(self) -> Shape:
         train = self.recipe.train
-        rows = train.row_tokens or min(int(mixture.lengths.max()) * 2, train.max_tokens)
-        return Shape(train.layout, rows, train.micro_tokens)
+        return Shape(train.layout, train.row_tokens, train.micro_tokens)
 
     def _evaluation(
         self, held_out: Sets, store: FeatureStore | None
@@ -218,7 +220,7 @@ class _Assembly:
             validation_loss,
             held_out=held_out.prepared[0],
             pictures=pictures,
-            shape=Shape("padded", 8, self.recipe.train.micro_tokens),
+            shape=Shape("padded", 0, self.recipe.train.micro_tokens),
             pad_id=self.pad_id,
             limit=part.limit,
             device=self.device,

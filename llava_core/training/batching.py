@@ -98,11 +98,14 @@ class Steps:
 
 @dataclass(frozen=True)
 class Shape:
-    """How a step's samples are laid out: rows of up to ``row_tokens`` (a longer sample has a row of
-    its own), micro-batches of up to ``micro_tokens`` (at least one row)."""
+    """How a step's samples are laid out: rows of up to ``row_tokens``, or of the step's longest
+    sample where that is longer; micro-batches of up to ``micro_tokens``, at least one row.
+
+    Attention costs the square of a row's length, so rows are no longer than they must be: 0.
+    """
 
     layout: Layout = "packed"
-    row_tokens: int = 2048
+    row_tokens: int = 0
     micro_tokens: int = 4096
 
 
@@ -114,7 +117,7 @@ def lay_out(
     Where a step has too few rows, a process gets an empty micro-batch.
     """
     rows = (
-        pack(samples, lengths, shape.row_tokens)
+        pack(samples, lengths, max(shape.row_tokens, int(lengths[list(samples)].max(initial=0))))
         if shape.layout == "packed"
         else [[sample] for sample in samples]
     )
