@@ -49,7 +49,7 @@ def load_checkpoint(
     Raises :class:`CheckpointError` where it is not a LLaVA checkpoint in transformers format with
     safetensors weights, and :class:`MemoryShortage` where it does not fit.
     """
-    folder = _folder_of(str(source))
+    folder = folder_of(str(source))
     weights = inspect_weights(folder)
     try:
         on = pick_device(device)
@@ -82,7 +82,7 @@ def load_checkpoint(
 # --- what is in the folder ------------------------------------------------------------------------
 
 
-def _folder_of(source: str) -> Path:
+def folder_of(source: str) -> Path:
     """The folder itself, or the hub's snapshot, downloaded where it is not there yet."""
     if Path(source).is_dir():
         return Path(source)
