@@ -84,3 +84,16 @@ def picture_size(images: BaseImageProcessor, name: str) -> int:
             "preprocessor_config.json.",
         )
     return int(height)
+
+
+def with_size(images: BaseImageProcessor, old: int, new: int) -> BaseImageProcessor:
+    """The same processor giving pictures of ``new`` instead of ``old`` pixels a side.
+
+    What it cuts off keeps its share: DINOv2's 256 pixels cropped to 224 become 512 cropped to 448.
+    """
+    settings = images.to_dict()
+    for name in ("size", "crop_size", "pad_size"):
+        if settings.get(name):
+            settings[name] = {k: round(v * new / old) for k, v in dict(settings[name]).items()}
+    rebuilt: BaseImageProcessor = type(images).from_dict(settings)
+    return rebuilt

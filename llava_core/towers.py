@@ -28,7 +28,8 @@ from transformers.utils import logging as transformers_logging
 
 from llava_core.errors import CheckpointError
 from llava_core.loading import folder_of
-from llava_core.tower_pictures import load_image_processor, picture_size
+from llava_core.tower_pictures import load_image_processor, picture_size, with_size
+from llava_core.tower_positions import resize_positions
 from llava_core.weights import inspect_weights
 
 Kind = Literal["clip", "siglip", "dinov2", "dinov2_with_registers", "sam"]
@@ -52,6 +53,8 @@ _KINDS: dict[str, Kind] = {
     "sam_vision_model": "sam",
 }
 """``model_type`` in config.json -> kind. SigLIP2 at a fixed size calls itself "siglip"."""
+_ANY_SIZE: tuple[Kind, ...] = ("dinov2", "dinov2_with_registers")
+"""They interpolate their positions themselves, to the size of the pictures that come."""
 SUPPORTED = "CLIP, SigLIP (SigLIP2 at a fixed size too), DINOv2 (with registers too) and SAM"
 
 
@@ -116,20 +119,35 @@ def as_list(feature_layer: int | Sequence[int]) -> list[int]:
     return [feature_layer] if isinstance(feature_layer, int) else list(feature_layer)
 
 
-def load_tower(source: str | Path, dtype: torch.dtype = torch.float32) -> Tower:
+def load_tower(
+    source: str | Path, dtype: torch.dtype = torch.float32, *, image_size: int | None = None
+) -> Tower:
     """The vision tower of a checkpoint in transformers format, from a folder or a hub id.
 
-    Raises :class:`CheckpointError` for any other kind of checkpoint, and where weights or the
-    picture processor's settings are missing.
+    ``image_size`` (pixels) makes pictures larger or smaller than the checkpoint has them, and with
+    that the number of visual tokens; learnt positions are interpolated. Raises
+    :class:`CheckpointError` for any other kind of checkpoint, for a size that is not a whole number
+    of patches, and where weights or the picture processor's settings are missing.
     """
     folder = folder_of(str(source))
     inspect_weights(folder)
     config, kind = _vision_config(folder)
     images = load_image_processor(folder)
     size = picture_size(images, folder.name)
+    _check_size(config, kind, size, folder.name)
+    model = _load_model(folder, kind, config, dtype)
+    if image_size is not None and image_size != size:
+        model = resize_positions(model, image_size, by_itself=kind in _ANY_SIZE)
+        images = with_size(images, size, image_size)
+        size = picture_size(images, folder.name)
+    return _describe(model, images, kind, size)
+
+
+def _describe(model: PreTrainedModel, images: Any, kind: Kind, size: int) -> Tower:
+    config: Any = model.config
     leads = _leading_tokens(config, kind)
-    tower = Tower(
-        model=_load_model(folder, kind, config, dtype),
+    return Tower(
+        model=model,
         image_processor=images,
         kind=kind,
         patch_size=int(config.patch_size),
@@ -139,8 +157,6 @@ def load_tower(source: str | Path, dtype: torch.dtype = torch.float32) -> Tower:
         leading_tokens=leads,
         select_strategy="default" if leads else "full",
     )
-    _check_size(tower, folder.name)
-    return tower
 
 
 def _vision_config(folder: Path) -> tuple[Any, Kind]:
@@ -198,14 +214,11 @@ def _load_model(folder: Path, kind: Kind, config: Any, dtype: torch.dtype) -> Pr
     return model
 
 
-def _check_size(tower: Tower, name: str) -> None:
+def _check_size(config: Any, kind: Kind, size: int, name: str) -> None:
     """Raises :class:`CheckpointError` where the tower cannot take what its processor gives."""
-    if tower.kind.startswith("dinov2"):  # interpolates its positions to any size
-        return
-    takes = tower.model.config.image_size
-    if takes != tower.image_size:
+    if kind not in _ANY_SIZE and config.image_size != size:
         raise CheckpointError(
-            f"the picture processor of {name} gives {tower.image_size} pixels a side, and its "
-            f"vision tower takes {takes}",
+            f"the picture processor of {name} gives {size} pixels a side, and its vision tower "
+            f"takes {config.image_size}",
             "Correct the size in preprocessor_config.json.",
         )
