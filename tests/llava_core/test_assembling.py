@@ -37,6 +37,8 @@ from llava_core.engine.sampling import SamplingParams
 from llava_core.errors import CheckpointError
 from llava_core.loading import load_checkpoint
 from llava_core.towers import load_tower
+from llava_core.training.features import Eyes, FeatureStore
+from llava_core.training.objective import AnswerLoss
 from tests.llava_core.joined import join, language
 from tests.llava_core.tiny_towers import KINDS, TOWERS, WIDTH, make_tower
 from tests.servers import running
@@ -243,3 +245,31 @@ def test_a_model_without_an_output_layer_is_refused(folders: dict[str, Path]) ->
     body = language("llama", 300).model
     with pytest.raises(CheckpointError, match="LlamaModel has no output layer"):
         assemble(load_tower(folders["clip"]), body, image_token_id=3)
+
+
+# --- in training ---
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_training_on_kept_features_is_training_on_pixels(
+    folders: dict[str, Path], tmp_path: Path, name: str
+) -> None:
+    joined = join(folders[name])
+    eyes = Eyes(joined.model, joined.processor.image_processor)
+    picture = tmp_path / "red.png"
+    Image.new("RGB", (50, 30), "red").save(picture)
+    store = FeatureStore(tmp_path, eyes)
+    store.fill([picture])
+    batch = joined.batch()
+    ids, labels = batch["input_ids"], batch["labels"]
+    positions = torch.arange(ids.shape[1])[None]
+    losses = [
+        AnswerLoss(joined.model, eyes.encode, trains)(ids, positions, labels, pictures).item()
+        for trains, pictures in [
+            (False, store.features(store.rows([picture]))),
+            (True, batch["pixel_values"]),
+        ]
+    ]
+    learnt = int((labels[:, 1:] != -100).sum())
+    expected = joined.model(**batch).loss.item() * learnt
+    assert losses == pytest.approx([expected, expected], rel=1e-4)
