@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from peft import PeftModel
 from safetensors.torch import save_file
-from transformers import BitsAndBytesConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
+from llava_core.assembling import add_image_token, assemble, build_processor
+from llava_core.errors import CheckpointError
 from llava_core.loading import load_checkpoint
 from llava_core.model import Checkpoint, Precision
 from llava_core.templates import NAMED_TEMPLATES, Renderer
+from llava_core.towers import load_tower
 from llava_core.training.tuning import merge
-from training.recipe import Recipe
+from training.recipe import ModelPart, Recipe
 
 ADAPTER = "adapter"
 PROJECTOR = "projector.safetensors"
@@ -43,8 +45,65 @@ def build_model(recipe: Recipe, device: torch.device) -> Checkpoint:
 
 def _load(recipe: Recipe, device: torch.device) -> Checkpoint:
     precision = _precision(recipe)
-    assert recipe.model.checkpoint is not None
-    return load_checkpoint(recipe.model.checkpoint, precision, str(device))
+    if not recipe.model.checkpoint:
+        return _load(_joined(recipe), device)
+    checkpoint = load_checkpoint(recipe.model.checkpoint, precision, str(device))
+    if recipe.model.fresh_projector:
+        renew_projector(checkpoint.model)
+    return checkpoint
+
+
+def _joined(recipe: Recipe) -> Recipe:
+    """The recipe with its tower and language model joined into a checkpoint, in the run's folder.
+
+    It is written once: an interrupted run goes on with the same first projector.
+    """
+    folder = recipe.output / "joined"
+    if not (folder / "config.json").exists():
+        draft = folder.with_suffix(".tmp")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        _join(recipe.model, draft)
+        os.replace(draft, folder)
+    part = recipe.model.model_copy(
+        update={"checkpoint": str(folder), "tower": None, "language": None}
+    )
+    return recipe.model_copy(update={"model": part})
+
+
+def _join(part: ModelPart, folder: Path) -> None:
+    assert part.tower and part.language
+    tower = load_tower(part.tower)
+    try:
+        kind: Any = AutoModelForCausalLM
+        language = kind.from_pretrained(part.language, dtype="auto", use_safetensors=None)
+        tokenizer: Any = AutoTokenizer.from_pretrained(part.language)
+    except (ValueError, KeyError, OSError, RuntimeError, ImportError) as error:
+        raise CheckpointError(
+            f"{part.language} cannot be loaded as a language model: {error}",
+            "Give a causal language model in transformers format, as a folder or hub id.",
+        ) from error
+    image_id = add_image_token(tokenizer, language)
+    template = None if tokenizer.chat_template else "vicuna_v1"
+    model = assemble(
+        tower,
+        language,
+        projector=part.projector,
+        image_token_id=image_id,
+        vision_feature_layer=part.feature_layer,
+    )
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.to(language.dtype).save_pretrained(folder)
+    build_processor(tower, tokenizer, template=template).save_pretrained(folder)
+
+
+def renew_projector(model: Any) -> None:
+    """A projector that knows nothing: stage 1 from its beginning."""
+    projector = model.model.multi_modal_projector
+    projector.linear_1.reset_parameters()
+    if model.config.projector_hidden_act != "linear":
+        projector.linear_2.reset_parameters()
 
 
 def _precision(recipe: Recipe) -> Precision | Literal["auto"]:
@@ -62,7 +121,7 @@ def save_model(recipe: Recipe, checkpoint: Checkpoint, model: Any, folder: Path)
     draft = folder.with_suffix(".tmp")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    if isinstance(model, PeftModel):
+    if hasattr(model, "merge_and_unload"):
         model = _merged(recipe, checkpoint, model, recipe.output / ADAPTER)
     model = model.to("cpu") if not _quantised(model) else model
     model.save_pretrained(draft)
@@ -72,19 +131,21 @@ def save_model(recipe: Recipe, checkpoint: Checkpoint, model: Any, folder: Path)
     os.replace(draft, folder)
 
 
-def _merged(recipe: Recipe, checkpoint: Checkpoint, model: PeftModel, adapter: Path) -> Any:
+def _merged(recipe: Recipe, checkpoint: Checkpoint, model: Any, adapter: Path) -> Any:
     """The adapter written to its folder, and added to the weights: where those are quantised, to
     the original ones, loaded again."""
     model.save_pretrained(str(adapter))
-    base: Any = model.get_base_model()
+    base = model.get_base_model()
     projector = base.model.multi_modal_projector
     weights = {name: value.detach().cpu() for name, value in projector.state_dict().items()}
     save_file({name: value.contiguous() for name, value in weights.items()}, adapter / PROJECTOR)
     if not _quantised(base):
         return merge(model)
-    assert recipe.model.checkpoint is not None
-    whole = load_checkpoint(recipe.model.checkpoint, "32bit", "cpu").model
+    source = recipe.model.checkpoint or str(recipe.output / "joined")
+    whole = load_checkpoint(source, "32bit", "cpu").model
     whole.get_submodule("model.multi_modal_projector").load_state_dict(weights)
+    from peft import PeftModel  # slow to import; runs without adapters do without it
+
     return merge(PeftModel.from_pretrained(whole, str(adapter)))
 
 

@@ -31,6 +31,7 @@ class ModelPart(_Part):
     checkpoint: str | None = None
     tower: str | None = None
     language: str | None = None
+    fresh_projector: bool = False
     projector: Literal["linear", "mlp2x_gelu"] = "mlp2x_gelu"
     feature_layer: int | list[int] = -2
     template: str | None = None
@@ -269,6 +270,9 @@ def _of_model(model: ModelPart) -> list[tuple[Where, str]]:
                 "model: give a checkpoint, or a tower and a language, not both",
             )
         )
+    if model.fresh_projector and not model.checkpoint:
+        said = "model.fresh_projector: it is always fresh without a checkpoint: leave this out"
+        found.append((("model", "fresh_projector"), said))
     if not model.checkpoint and not (model.tower and model.language):
         found.append((("model",), "model: give a checkpoint, or both a tower and a language"))
     if model.template and model.template not in NAMED_TEMPLATES:

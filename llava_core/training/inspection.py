@@ -18,6 +18,7 @@ from llava_core.engine.sampling import SamplingParams
 from llava_core.errors import CoreError
 from llava_core.model import Checkpoint
 from llava_core.training.batching import Mixture, Shape, collate, lay_out
+from llava_core.training.metrics import drop_lines_after
 from llava_core.training.objective import AnswerLoss
 from llava_core.training.prepared import Prepared
 from llava_core.training.records import Record, conversation_of
@@ -95,7 +96,10 @@ def write_answers(
     step: int,
 ) -> float:
     """Answer fixed questions with the weights of now, keep the answers in ``answers.jsonl``, and
-    return the share that is word for word the one in the data."""
+    return the share that is word for word the one in the data.
+
+    Answers of this step and later ones are from a run that was killed, and are replaced.
+    """
     was_training = module.training
     module.eval()
     right = 0
@@ -115,6 +119,7 @@ def write_answers(
         }
         lines.append(json.dumps(entry, ensure_ascii=False))
     module.train(was_training)
+    drop_lines_after(folder / FILE, step - 1)
     with (folder / FILE).open("a", encoding="utf-8") as file:
         file.write("".join(f"{line}\n" for line in lines))
     return right / max(len(questions), 1)

@@ -132,17 +132,16 @@ class _Run:
             position.loss_sum += self._one(progress)
             position.loss_count += 1
             position.step += 1
-            position.seconds = before + time.monotonic() - started
+            position.seconds = self._over_processes(before + time.monotonic() - started)
             self._tell()
             if self._stopped():
                 self.states.save(position)
                 raise KeyboardInterrupt
             due = config.save_steps and position.step % config.save_steps == 0
-            if due or self._all_agree(time.monotonic() - saved > config.save_seconds):
+            is_last = self._progress() >= 1.0
+            if due or is_last or self._all_agree(time.monotonic() - saved > config.save_seconds):
                 self.states.save(position)
                 saved = time.monotonic()
-        self.states.save(position)
-        self._log({**self._mean_loss(), **self.task.evaluate()})
 
     def _one(self, progress: float) -> float:
         """One step; returns its loss."""
@@ -193,10 +192,13 @@ class _Run:
     # --- telling ---
 
     def _tell(self) -> None:
-        step = self.position.step
-        if step % self.config.log_every == 0:
+        """Losses and evaluation of this step; told before its state is saved, so that a run which
+        continues from there has told them once."""
+        step, is_last = self.position.step, self._progress() >= 1.0
+        if is_last or step % self.config.log_every == 0:
             self._log({**self._mean_loss(), **self._rates()})
-        if self.config.evaluate_every and step % self.config.evaluate_every == 0:
+        every = self.config.evaluate_every
+        if is_last or (every and step % every == 0):
             self._log(self.task.evaluate())
 
     def _rates(self) -> dict[str, float]:
@@ -229,7 +231,7 @@ class _Run:
     # --- several processes ---
 
     def _over_processes(self, value: float) -> float:
-        """The mean over processes: each holds its share, times their number."""
+        """The mean over processes, the same number in each of them."""
         if self.accelerator.num_processes == 1:
             return value
         mine = torch.tensor(value, dtype=torch.float64, device=self.accelerator.device)

@@ -31,12 +31,7 @@ class Metrics:
 
     def forget_after(self, step: int) -> None:
         """Drop the lines of later steps; a line that was half written when a run died, too."""
-        if not self._path.exists():
-            return
-        kept = [line for line in self._path.read_text().splitlines() if _step_of(line) <= step]
-        draft = self._path.with_suffix(".tmp")
-        draft.write_text("".join(f"{line}\n" for line in kept))
-        os.replace(draft, self._path)
+        drop_lines_after(self._path, step)
 
     def write(self, step: int, minutes: float, left: float, figures: dict[str, float]) -> None:
         """One line; ``minutes`` trained so far, ``left`` minutes to go."""
@@ -74,6 +69,17 @@ def memory_gb(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
     return float(psutil.Process().memory_info().rss) / 1e9
+
+
+def drop_lines_after(path: Path, step: int) -> None:
+    """Drop from a file of JSON lines those of later steps, and what is no whole line."""
+    if not path.exists():
+        return
+    *lines, _ = path.read_text("utf-8").split("\n")
+    kept = [line for line in lines if _step_of(line) <= step]
+    draft = path.with_suffix(".tmp")
+    draft.write_text("".join(f"{line}\n" for line in kept), "utf-8")
+    os.replace(draft, path)
 
 
 def _step_of(line: str) -> int:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from torch import nn
 
 from llava_core.assembling import freeze_for_stage
@@ -15,7 +14,6 @@ from llava_core.training.optim import Muon
 
 LANGUAGE_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """The linear layers of the language models in use; LLaVA v1.5 adapts all of them."""
-IDENTITY = "multi_modal_projector.linear_2."
 
 
 @dataclass(frozen=True)
@@ -64,6 +62,8 @@ def set_up(model: Any, trains: Trains, lora: Lora | None = None) -> Any:
         model.model.vision_tower.requires_grad_(True)
     if trains.language != "lora":
         return model
+    from peft import get_peft_model, prepare_model_for_kbit_training  # slow to import
+
     learnt = {name for name, p in model.named_parameters() if p.requires_grad}
     if _quantised(model):
         ready: Any = prepare_model_for_kbit_training
@@ -75,7 +75,9 @@ def set_up(model: Any, trains: Trains, lora: Lora | None = None) -> Any:
     return adapted
 
 
-def _lora_config(lora: Lora) -> LoraConfig:
+def _lora_config(lora: Lora) -> Any:
+    from peft import LoraConfig
+
     names = "|".join(lora.targets)
     return LoraConfig(
         r=lora.r,
@@ -129,7 +131,7 @@ def _rate_of(name: str, rates: Rates) -> float:
 
 def merge(model: Any) -> Any:
     """The model with its adapters added into its weights; as it is where it has none."""
-    return model.merge_and_unload() if isinstance(model, PeftModel) else model
+    return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
 
 
 def count_parameters(module: nn.Module) -> tuple[int, int]:
