@@ -75,7 +75,7 @@ def _check_room(visual_tokens: int, language: PreTrainedModel) -> None:
         raise CheckpointError(
             f"one picture takes {visual_tokens} visual tokens, and the language model has room "
             f"for {room} tokens",
-            "Load the tower with a smaller image_size, or use a language model with a longer context.",
+            "Load the tower with a smaller image_size, or take a language model with more context.",
         )
 
 
