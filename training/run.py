@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -56,7 +57,8 @@ def run(recipe: Recipe, stage: Literal[1, 2], report: Report = print) -> Path:
         said(f"{finished} is finished. Remove {recipe.output} to train it again.")
         return finished
     _same_recipe(recipe, accelerator)
-    checkpoint = build_model(recipe, accelerator.device)
+    with accelerator.main_process_first():
+        checkpoint = build_model(recipe, accelerator.device)
     task = _Assembly(recipe, checkpoint, accelerator, said).task()
     config = _loop_config(recipe, task.steps.total)
     train(task, config, recipe.output, said, recipe.name, accelerator)
@@ -105,7 +107,9 @@ def _same_recipe(recipe: Recipe, accelerator: Accelerator) -> None:
             )
     if accelerator.is_main_process:
         recipe.output.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(kept, indent=2) + "\n")
+        draft = path.with_suffix(".tmp")
+        draft.write_text(json.dumps(kept, indent=2) + "\n")
+        os.replace(draft, path)
     accelerator.wait_for_everyone()
 
 
@@ -199,6 +203,8 @@ class _Assembly:
         trains = Trains(train.language, train.tower, train.projector)
         torch.manual_seed(train.seed)
         model = set_up(self.checkpoint.model, trains, lora)
+        if train.tower:
+            self.eyes.freeze_unused()
         if train.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         return model

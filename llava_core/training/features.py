@@ -49,6 +49,11 @@ class Eyes:
         values: Tensor = self.processor(self.open(path), return_tensors="pt")["pixel_values"][0]
         return values
 
+    def grey(self) -> Tensor:
+        """``pixel_values`` of a picture that shows nothing: zeros (3, H, W)."""
+        made = self.processor(Image.new("RGB", (8, 8)), return_tensors="pt")
+        return torch.zeros_like(made["pixel_values"][0])
+
     def encode(self, pixel_values: Tensor) -> Tensor:
         """Z_v of ``pixel_values`` (N, 3, H, W): (N, visual tokens, d), in the tower's precision.
 
@@ -78,6 +83,15 @@ class Eyes:
             with torch.autocast(self.tower_device.type, enabled=False):
                 parts.append(self.encode(torch.cat([part, grey]))[: len(part)])
         return torch.cat(parts)
+
+    def freeze_unused(self) -> None:
+        """Freeze what Z_v does not depend on, such as the tower's last layer: it gets no gradients,
+        and other processes would wait for them."""
+        trains = [parameter for parameter in self.tower.parameters() if parameter.requires_grad]
+        z_v = self.encode(self.grey()[None])
+        gradients = torch.autograd.grad(z_v.float().sum(), trains, allow_unused=True)
+        for parameter, gradient in zip(trains, gradients, strict=True):
+            parameter.requires_grad_(gradient is not None)
 
     @property
     def tower_device(self) -> torch.device:

@@ -11,12 +11,14 @@ import signal
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
 
 from llava_core.devices import native_bfloat16
 from llava_core.training.metrics import Metrics, Report, Stopwatch, memory_gb
@@ -25,6 +27,10 @@ from llava_core.training.state import Position, States, load_weights
 from llava_core.training.task import Task, TrainingError
 
 __all__ = ["LoopConfig", "Task", "TrainingError", "load_weights", "make_accelerator", "train"]
+
+PATIENCE = timedelta(days=1)
+"""How long processes wait for the first one, which renders data and computes features; torch's own
+ten minutes are too short for that."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,7 @@ def make_accelerator(device: torch.device) -> Accelerator:
         cpu=device.type == "cpu",
         mixed_precision=own or ("bf16" if native_bfloat16(device) else "no"),
         step_scheduler_with_optimizer=False,
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
     )
 
 

@@ -55,7 +55,7 @@ class Pictures:
         self.seen += len(pixels)
         some = next((each for each in pixels if each is not None), None)
         if some is None:
-            some = self._grey()
+            some = self._eyes.grey()
         filled = [torch.zeros_like(some) if each is None else each for each in pixels]
         return torch.stack(filled), [each is None for each in pixels]
 
@@ -77,13 +77,6 @@ class Pictures:
         except PictureError as error:
             self.lost[path] = str(error)
             return None
-
-    def _grey(self) -> Tensor:
-        from PIL import Image
-
-        made = self._eyes.processor(Image.new("RGB", (8, 8)), return_tensors="pt")
-        grey: Tensor = torch.zeros_like(made["pixel_values"][0])
-        return grey
 
 
 @dataclass(frozen=True)

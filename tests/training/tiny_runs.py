@@ -22,8 +22,9 @@ from typing import Any, Literal
 import torch
 import yaml
 from PIL import Image
+from transformers import LlamaForCausalLM
 
-from tests.tiny_checkpoint import make_tiny_checkpoint
+from tests.tiny_checkpoint import make_model, make_processor, make_tiny_checkpoint, make_tokenizer
 from training.command import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,6 +76,19 @@ def make_world(folder: Path, number: int = 40, text_every: int = 0) -> Path:
     """A folder with a checkpoint ``tiny`` and data."""
     make_tiny_checkpoint(folder / "tiny")
     make_data(folder, number, text_every)
+    return folder
+
+
+def make_parts(folder: Path) -> Path:
+    """A vision tower in ``clip`` and a language model in ``llama``, each in its own format."""
+    tokenizer = make_tokenizer()
+    model = make_model(tokenizer)
+    model.model.vision_tower.save_pretrained(folder / "clip")
+    make_processor(tokenizer).image_processor.save_pretrained(folder / "clip")
+    language = LlamaForCausalLM(model.config.text_config)
+    language.model.load_state_dict(model.model.language_model.state_dict())
+    language.save_pretrained(folder / "llama")
+    tokenizer.save_pretrained(folder / "llama")
     return folder
 
 
@@ -160,16 +174,24 @@ def run_in_processes(stage: Stage, recipe: Path, number: int, *settings: str) ->
             recipe,
             *settings,
             log=recipe.with_suffix(f".{rank}.log"),
-            RANK=str(rank),
-            LOCAL_RANK=str(rank),
-            WORLD_SIZE=str(number),
-            LOCAL_WORLD_SIZE=str(number),
-            MASTER_ADDR="127.0.0.1",
-            MASTER_PORT=port,
+            **as_rank(rank, number, port),
         )
         for rank in range(number)
     ]
     return [finish(process) for process in running]
+
+
+def as_rank(rank: int, number: int, port: str) -> dict[str, str]:
+    """The environment of one process of several."""
+    mine, all_of_us = str(rank), str(number)
+    return {
+        "RANK": mine,
+        "LOCAL_RANK": mine,
+        "WORLD_SIZE": all_of_us,
+        "LOCAL_WORLD_SIZE": all_of_us,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+    }
 
 
 def start_command(arguments: Sequence[str | Path], log: Path) -> subprocess.Popen[bytes]:
