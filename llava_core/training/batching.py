@@ -35,8 +35,7 @@ class Mixture:
         self.answer_tokens: NDArray[np.int64] = np.concatenate(
             [each.answer_tokens for each in sets]
         )
-        self._epoch = -1
-        self._order: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._shuffled: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
 
     def __len__(self) -> int:
         """Samples of one epoch."""
@@ -45,13 +44,14 @@ class Mixture:
         )
 
     def order(self, epoch: int) -> NDArray[np.int64]:
-        """The samples of an epoch, shuffled."""
-        if epoch != self._epoch:
+        """The samples of an epoch, shuffled; several threads may ask."""
+        kept, order = self._shuffled
+        if epoch != kept:
             rng = np.random.default_rng([self.seed, epoch])
             parts = [self._part(index, rng) for index in range(len(self.sets))]
-            self._order = np.asarray(rng.permutation(np.concatenate(parts)), np.int64)
-            self._epoch = epoch
-        return self._order
+            order = np.asarray(rng.permutation(np.concatenate(parts)), np.int64)
+            self._shuffled = (epoch, order)
+        return order
 
     def _part(self, index: int, rng: np.random.Generator) -> NDArray[np.int64]:
         number = len(self.sets[index])
