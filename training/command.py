@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from transformers.utils.logging import disable_progress_bar
+
 from llava_core.errors import CoreError
 from llava_core.training.records import DataError
 from llava_core.training.task import TrainingError
@@ -24,6 +26,7 @@ def main(stage: Literal[1, 2], name: str, description: str | None) -> int:
     parser.add_argument("recipe", type=Path, help="a YAML file; see training/recipes")
     parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="instead of the recipe's")
     arguments = parser.parse_args()
+    disable_progress_bar()  # of loading and writing weights: a moment, and not ours
     try:
         run(load_recipe(arguments.recipe, arguments.settings, stage), stage, _say)
     except RecipeError as error:

@@ -125,10 +125,19 @@ def save_model(recipe: Recipe, checkpoint: Checkpoint, model: Any, folder: Path)
         model = _merged(recipe, checkpoint, model, recipe.output / ADAPTER)
     model = model.to("cpu") if not _quantised(model) else model
     model.save_pretrained(draft)
-    checkpoint.processor.save_pretrained(draft)
+    _processor(recipe, checkpoint).save_pretrained(draft)
     _write_about(recipe, checkpoint, draft)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(draft, folder)
+
+
+def _processor(recipe: Recipe, checkpoint: Checkpoint) -> Any:
+    """The processor with the template that was trained with; "plain" is for captions alone."""
+    processor: Any = checkpoint.processor
+    if recipe.model.template not in (None, "plain"):
+        processor.chat_template = checkpoint.renderer.chat_template
+        processor.tokenizer.chat_template = checkpoint.renderer.chat_template
+    return processor
 
 
 def _merged(recipe: Recipe, checkpoint: Checkpoint, model: Any, adapter: Path) -> Any:
