@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,11 @@ from torch import Tensor, nn
 from llava_core.errors import PictureError
 from llava_core.images import ImageLimits, decode_image
 from llava_core.training.task import TrainingError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 GROUP = 8
 """Pictures that go through the tower together; fewer are filled up with grey ones."""
@@ -43,6 +49,8 @@ class Eyes:
             return decode_image(path.read_bytes(), LIMITS)
         except OSError as error:
             raise PictureError(f"{path} cannot be read ({error.strerror})") from error
+        except PictureError as error:
+            raise PictureError(f"{path}: {error.message}", error.remedy) from error
 
     def pixels(self, path: Path) -> Tensor:
         """``pixel_values`` of one picture: (3, H, W) float32."""
@@ -126,7 +134,8 @@ class _Known:
 class FeatureStore:
     """Kept features in ``folder``: rows of one file, found by path and by content.
 
-    Writing can be interrupted at any moment: a row counts once the index names it.
+    Writing can be interrupted at any moment: a row counts once the index names it. Several runs
+    may fill one store at the same time.
     """
 
     def __init__(self, folder: Path, eyes: Eyes) -> None:
@@ -135,8 +144,10 @@ class FeatureStore:
         self._eyes = eyes
         self._by_path: dict[str, _Known] = {}
         self._by_content: dict[str, int] = {}
+        self._rows = 0
         self._shape: tuple[int, ...] = ()
         self._dtype = torch.float32
+        self._read_to = 0
         self._read_index()
 
     def fill(self, paths: Sequence[Path], progress: Progress | None = None) -> int:
@@ -181,20 +192,23 @@ class FeatureStore:
         return int(np.prod(self._shape)) * self._dtype.itemsize
 
     def _read_index(self) -> None:
+        """Learn what the index has gained; half a line at its end is from a run that was killed."""
         if not self._index.exists():
             return
-        for line in self._index.read_text().splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:  # the last line of a run that was killed
-                continue
-            if "shape" in entry:
-                self._shape = tuple(entry["shape"])
-                self._dtype = getattr(torch, entry["dtype"])
-            else:
-                self._learn(entry)
+        with self._index.open("rb") as file:
+            file.seek(self._read_to)
+            gained = file.read()
+        whole = gained[: gained.rfind(b"\n") + 1]
+        self._read_to += len(whole)
+        for line in whole.splitlines():
+            self._learn(json.loads(line))
 
     def _learn(self, entry: dict[str, Any]) -> None:
+        if "shape" in entry:
+            self._shape = tuple(entry["shape"])
+            self._dtype = getattr(torch, entry["dtype"])
+            return
+        self._rows = max(self._rows, entry["row"] + 1)
         self._by_content[entry["sha256"]] = entry["row"]
         known = _Known(entry["size"], entry["changed"], entry["row"])
         self._by_path[entry["path"]] = known
@@ -207,43 +221,66 @@ class FeatureStore:
         return about is None or (about.st_size, about.st_mtime_ns) == (known.size, known.changed)
 
     def _add(self, paths: Sequence[Path]) -> int:
-        entries: list[dict[str, Any]] = []
-        new: list[Path] = []
-        rows = len(self._by_content)
-        for path in paths:
-            entry = _entry(path)
-            if entry["sha256"] not in self._by_content:
-                self._by_content[entry["sha256"]] = rows + len(new)
-                new.append(path)
-            entry["row"] = self._by_content[entry["sha256"]]
-            entries.append(entry)
-        try:
-            self._append(new, rows, entries)
-        except OSError as error:
-            raise TrainingError(
-                f"the features could not be written to {self._folder} ({error}). Free some disk "
-                "space and start again, or train with features: live."
-            ) from error
+        with _alone(self._folder):
+            self._read_index()
+            entries = [_entry(path) for path in paths if not self._knows(path)]
+            new: dict[str, Path] = {}
+            for entry in entries:
+                if entry["sha256"] not in self._by_content:
+                    new.setdefault(entry["sha256"], Path(entry["path"]))
+            rows = {content: self._rows + at for at, content in enumerate(new)}
+            for entry in entries:
+                entry["row"] = rows.get(content := entry["sha256"], self._by_content.get(content))
+            features = self._compute([*new.values()])
+            try:
+                self._append(features, entries)
+            except OSError as error:
+                raise TrainingError(
+                    f"the features could not be written to {self._folder} ({error}). Free some "
+                    "disk space and start again, or train with features: live."
+                ) from error
         return len(new)
 
-    def _append(self, new: Sequence[Path], rows: int, entries: Sequence[dict[str, Any]]) -> None:
-        lines = list(entries)
-        if new:
-            features = self._eyes.look(torch.stack([self._eyes.pixels(path) for path in new])).cpu()
+    def _compute(self, paths: Sequence[Path]) -> Tensor | None:
+        if not paths:
+            return None
+        return self._eyes.look(torch.stack([self._eyes.pixels(path) for path in paths])).cpu()
+
+    def _append(self, features: Tensor | None, entries: list[dict[str, Any]]) -> None:
+        """First the rows, then the lines that name them; over what was half written before."""
+        if features is not None:
             if not self._shape:
-                self._shape, self._dtype = tuple(features.shape[1:]), features.dtype
                 name = str(features.dtype).removeprefix("torch.")
-                lines.insert(0, {"shape": self._shape, "dtype": name})
-            with self._data.open("r+b" if self._data.exists() else "wb") as file:
-                file.truncate(rows * self._row_bytes())
-                file.seek(0, os.SEEK_END)
-                file.write(features.contiguous().view(torch.uint8).numpy().tobytes())
-                file.flush()
-                os.fsync(file.fileno())
-        with self._index.open("a") as file_:
-            file_.write("".join(f"{json.dumps(line)}\n" for line in lines))
+                entries = [{"shape": tuple(features.shape[1:]), "dtype": name}, *entries]
+            row_bytes = features[0].numel() * features.itemsize
+            raw = features.contiguous().view(torch.uint8).numpy().tobytes()
+            _write_at(self._data, self._rows * row_bytes, raw)
+        lines = "".join(f"{json.dumps(entry)}\n" for entry in entries).encode()
+        _write_at(self._index, self._read_to, lines)
+        self._read_to += len(lines)
         for entry in entries:
             self._learn(entry)
+
+
+def _write_at(path: Path, place: int, content: bytes) -> None:
+    """Make ``content`` the end of the file, from ``place`` on; it is on the disk on return."""
+    with path.open("r+b" if path.exists() else "wb") as file:
+        file.truncate(place)
+        file.seek(place)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time, where the system has locks for files."""
+    if fcntl is None:
+        yield
+        return
+    with (folder / "lock").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _entry(path: Path) -> dict[str, Any]:

@@ -224,8 +224,8 @@ class TuningTask(Task):
     def _check_losses(self) -> None:
         lost = self.pictures.lost
         if len(lost) > max(MOST_LOST * self.pictures.seen, 3):
-            path, why = next(iter(lost.items()))
             raise TrainingError(
-                f"{len(lost)} pictures could not be read, {path} first: {why}. The last good state "
-                "is kept. Bring them back, or check the data (training.check), and start again."
+                f"{len(lost)} pictures could not be read. The first: {next(iter(lost.values()))} "
+                "The last good state is kept. Bring them back, or check the data (training.check), "
+                "and start again."
             )
