@@ -11,9 +11,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Literal
 
 import torch
+from huggingface_hub import snapshot_download
 from torch import Tensor
 from transformers import (
     AutoConfig,
@@ -42,6 +44,7 @@ _CLASSES: dict[Kind, type[PreTrainedModel]] = {
     "dinov2_with_registers": Dinov2WithRegistersModel,
     "sam": SamVisionModel,
 }
+PICKLED = "pytorch_model*.bin*"
 _KINDS: dict[str, Kind] = {
     "clip": "clip",
     "clip_vision_model": "clip",
@@ -129,8 +132,7 @@ def load_tower(
     :class:`CheckpointError` for any other kind of checkpoint, for a size that is not a whole number
     of patches, and where weights or the picture processor's settings are missing.
     """
-    folder = folder_of(str(source))
-    inspect_weights(folder)
+    folder = _folder_with_weights(str(source))
     config, kind = _vision_config(folder)
     images = load_image_processor(folder)
     size = picture_size(images, folder.name)
@@ -141,6 +143,23 @@ def load_tower(
         images = with_size(images, size, image_size)
         size = picture_size(images, folder.name)
     return _describe(model, images, kind, size)
+
+
+def _folder_with_weights(source: str) -> Path:
+    """The checkpoint's folder, with its weights downloaded.
+
+    Several published towers come as pickles alone (CLIP ViT-L/14 at 336 pixels is LLaVA v1.5's).
+    Those are read with ``weights_only``, which refuses all that is not a tensor.
+    """
+    folder = folder_of(source)
+    if any(folder.glob("*.safetensors")):
+        inspect_weights(folder)
+        return folder
+    if not Path(source).is_dir():
+        snapshot_download(source, allow_patterns=[PICKLED])
+    if not any(folder.glob(PICKLED)):
+        inspect_weights(folder)  # says what is missing
+    return folder
 
 
 def _describe(model: PreTrainedModel, images: Any, kind: Kind, size: int) -> Tower:
@@ -190,13 +209,13 @@ def _leading_tokens(config: Any, kind: Kind) -> int:
 def _load_model(folder: Path, kind: Kind, config: Any, dtype: torch.dtype) -> PreTrainedModel:
     """The vision part alone; the checkpoint's other parts are left in the file."""
     load: Any = _CLASSES[kind].from_pretrained
-    options = {"config": config, "dtype": dtype, "use_safetensors": True}
+    options = {"config": config, "dtype": dtype, "use_safetensors": None}
     before = transformers_logging.get_verbosity()
     # It would list every weight of the other parts.
     transformers_logging.set_verbosity(logging.ERROR)
     try:
         model, report = load(folder, output_loading_info=True, **options)
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, UnpicklingError) as error:
         raise CheckpointError(
             f"the vision tower of {folder.name} cannot be loaded: {error}",
             f"Give a checkpoint in transformers format. Supported are {SUPPORTED}.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +27,8 @@ def main(stage: Literal[1, 2], name: str, description: str | None) -> int:
     parser.add_argument("recipe", type=Path, help="a YAML file; see training/recipes")
     parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="instead of the recipe's")
     arguments = parser.parse_args()
-    disable_progress_bar()  # of loading and writing weights: a moment, and not ours
+    quiet: Callable[[], None] = disable_progress_bar
+    quiet()  # bars of loading and writing weights: a moment, and not ours
     try:
         run(load_recipe(arguments.recipe, arguments.settings, stage), stage, _say)
     except RecipeError as error:

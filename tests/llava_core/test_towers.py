@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -235,3 +236,31 @@ def test_layers_that_are_not_there_are_refused(
 ) -> None:
     with pytest.raises(CheckpointError, match=r"has 3 layers.*from -4 to 3"):
         towers["clip"].encode(pixels(towers["clip"]), layer)
+
+
+def test_pickled_weights_are_read_as_tensors_and_nothing_else(tmp_path: Path) -> None:
+    whole = make_tower("clip", tmp_path / "whole")
+    pickled = tmp_path / "pickled"
+    pickled.mkdir()
+    for path in whole.glob("*.json"):
+        (pickled / path.name).write_bytes(path.read_bytes())
+    torch.save(load_file(whole / "model.safetensors"), pickled / "pytorch_model.bin")
+    pixels = torch.zeros(1, 3, load_tower(whole).image_size, load_tower(whole).image_size)
+    with torch.no_grad():
+        expected = load_tower(whole).encode(pixels)
+        assert torch.equal(load_tower(pickled).encode(pixels), expected)
+    marker = tmp_path / "ran"
+    torch.save({"weight": _Runs(marker)}, pickled / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match="cannot be loaded"):
+        load_tower(pickled)
+    assert not marker.exists()
+
+
+class _Runs:
+    """A pickle that writes a file when it is read."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.marker),)
