@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,8 @@ from torch import Tensor, nn
 
 from llava_core.errors import PictureError
 from llava_core.images import ImageLimits, decode_image
+from llava_core.training.locks import one_at_a_time
 from llava_core.training.task import TrainingError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 GROUP = 8
 """Pictures that go through the tower together; fewer are filled up with grey ones."""
@@ -221,7 +216,7 @@ class FeatureStore:
         return about is None or (about.st_size, about.st_mtime_ns) == (known.size, known.changed)
 
     def _add(self, paths: Sequence[Path]) -> int:
-        with _alone(self._folder):
+        with one_at_a_time(self._folder / "lock"):
             self._read_index()
             entries = [_entry(path) for path in paths if not self._knows(path)]
             new: dict[str, Path] = {}
@@ -270,17 +265,6 @@ def _write_at(path: Path, place: int, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time, where the system has locks for files."""
-    if fcntl is None:
-        yield
-        return
-    with (folder / "lock").open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _entry(path: Path) -> dict[str, Any]:

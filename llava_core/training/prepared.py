@@ -22,6 +22,7 @@ from transformers import AutoTokenizer
 
 from llava_core.errors import TemplateError
 from llava_core.templates import Renderer
+from llava_core.training.locks import one_at_a_time
 from llava_core.training.records import DataError, Record, RecordFile, conversation_of
 
 CHUNK = 500
@@ -53,10 +54,15 @@ class Rendering:
     def fingerprint(self, data: Path) -> str:
         """Changes with the data, the tokenizer, the template and the lengths."""
         about = data.stat()
-        file = Path(self.tokenizer) / "tokenizer.json"
-        words = file.read_bytes() if file.exists() else b""
-        parts = [str(data.resolve()), about.st_size, about.st_mtime_ns, VERSION, asdict(self)]
-        return hashlib.sha256(json.dumps(parts).encode() + words).hexdigest()[:16]
+        settings = asdict(self) | {"tokenizer": _content_of(Path(self.tokenizer))}
+        parts = [str(data.resolve()), about.st_size, about.st_mtime_ns, VERSION, settings]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def _content_of(folder: Path) -> dict[str, str]:
+    """The files of a folder, by name, as hashes: the same wherever it lies."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @dataclass(frozen=True)
@@ -120,19 +126,26 @@ def prepare(
     Raises :class:`DataError` for records that cannot be used, naming the first of them.
     """
     folder = cache / "tokens" / rendering.fingerprint(data)
-    if not (folder / "about.json").exists():
-        draft = folder.with_suffix(".tmp")
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-        _write(RecordFile(data, cache / "records"), rendering, draft, progress)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(draft, folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with one_at_a_time(folder.parent / "lock"):
+        if not folder.exists():
+            _make(folder, RecordFile(data, cache / "records"), rendering, progress)
     return Prepared(folder)
 
 
-def truncate(
-    ids: Sequence[int], mask: Sequence[bool], image_token_id: int, visual_tokens: int, most: int
-) -> int:
+def _make(folder: Path, file: RecordFile, rendering: Rendering, progress: Progress | None) -> None:
+    """The folder appears when it is whole."""
+    draft = folder.with_suffix(".tmp")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir()
+    try:
+        _write(file, rendering, draft, progress)
+        os.replace(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def truncate(ids: Sequence[int], image_token_id: int, visual_tokens: int, most: int) -> int:
     """How many of ``ids`` (one placeholder a picture) fit into ``most`` tokens.
 
     A picture that does not fit whole is left out with all that follows it: visual tokens are never
@@ -171,9 +184,7 @@ def _render(record: Record, renderer: Renderer, rendering: Rendering) -> _Row | 
     except (DataError, TemplateError) as error:
         return number, str(error)
     ids, mask = rendered.token_ids, rendered.loss_mask
-    kept = truncate(
-        ids, mask, renderer.image_token_id, rendering.visual_tokens, rendering.max_tokens
-    )
+    kept = truncate(ids, renderer.image_token_id, rendering.visual_tokens, rendering.max_tokens)
     shown = ids[:kept].count(renderer.image_token_id)
     return number, ids[:kept], mask[:kept], record.images[:shown], sum(mask[kept:])
 
