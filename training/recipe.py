@@ -22,7 +22,7 @@ COMMAND_LINE = 0
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ModelPart(_Part):
@@ -61,7 +61,7 @@ class LoraPart(_Part):
     r: int = Field(128, ge=1)
     alpha: int = Field(256, ge=1)
     dropout: float = Field(0.05, ge=0, lt=1)
-    targets: list[str] = list(LANGUAGE_LAYERS)
+    targets: list[str] = Field(list(LANGUAGE_LAYERS), min_length=1)
 
 
 class TrainPart(_Part):
@@ -141,18 +141,21 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), stage: Literal[1, 2] 
         content: Any = yaml.safe_load(text)
     except OSError as error:
         raise RecipeError(path, [(1, f"cannot be read: {error.strerror}")]) from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(path, [(1, f"is not text in UTF-8 (byte {error.start})")]) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        message = f"is not YAML: {getattr(error, 'problem', error)}"
+        message = f"is not YAML: {getattr(error, 'problem', None) or getattr(error, 'reason', '')}"
         raise RecipeError(path, [(mark.line + 1 if mark else 1, message)]) from error
     if not isinstance(content, dict):
         raise RecipeError(path, [(1, "is not a list of keys with values")])
     lines = _lines(node)
-    wrong = [problem for each in overrides if (problem := _override(content, each, lines))]
+    wrong = _twice(node)
+    wrong += [problem for each in overrides if (problem := _override(content, each, lines))]
     try:
         recipe = Recipe.model_validate(content)
     except ValidationError as error:
-        found = [(_line(lines, e["loc"]), _sentence(e["loc"], e)) for e in error.errors()]
+        found = _sentences(content, lines, error)
         rest = _without_errors(content, error)
         found += (
             [(_line(lines, at), said) for at, said in rest.contradictions(stage)] if rest else []
@@ -181,11 +184,49 @@ def _lines(node: Any, at: Where = ()) -> dict[Where, int]:
     return found
 
 
+def _twice(node: Any, at: Where = ()) -> list[tuple[int, str]]:
+    """Keys that stand twice in one place; YAML would silently take the last."""
+    found: list[tuple[int, str]] = []
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                name = ".".join(map(str, (*at, key.value)))
+                found.append((key.start_mark.line + 1, f"{name}: is there twice"))
+            seen.add(key.value)
+            found += _twice(value, (*at, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            found += _twice(value, (*at, index))
+    return found
+
+
 def _line(lines: dict[Where, int], at: Where) -> int:
     """The line of the key, or of the nearest one above it that is there."""
     while at and at not in lines:
         at = at[:-1]
     return lines.get(at, 1)
+
+
+def _place(content: Any, at: Where) -> Where:
+    """The key that pydantic means: without the names of the types that it has tried."""
+    for index, key in enumerate(at[:-1]):
+        try:
+            content = content[key]
+        except (KeyError, IndexError, TypeError):
+            return at[:index]
+    return at if isinstance(content, dict | list) else at[:-1]
+
+
+def _sentences(
+    content: Any, lines: dict[Where, int], error: ValidationError
+) -> list[tuple[int, str]]:
+    """What pydantic says, once for each key."""
+    said: dict[Where, str] = {}
+    for each in error.errors():
+        at = _place(content, each["loc"])
+        said[at] = f"{said[at]}, or {each['msg'].lower()}" if at in said else _sentence(at, each)
+    return [(_line(lines, at), sentence) for at, sentence in said.items()]
 
 
 def _sentence(at: Where, error: Any) -> str:
@@ -205,8 +246,8 @@ _STAND_INS: dict[str, Any] = {"name": "-", "output": "-", "learning_rate": 1.0, 
 def _without_errors(content: Any, error: ValidationError) -> Recipe | None:
     """The recipe with wrong keys left out, so that contradictions are found in the same go."""
     content = copy.deepcopy(content)
-    for each in error.errors():
-        *above, last = each["loc"]
+    places = {_place(content, each["loc"]) for each in error.errors()}
+    for *above, last in sorted(places, key=str, reverse=True):
         place = content
         try:
             for key in above:
@@ -242,18 +283,26 @@ def _override(content: Any, setting: str, lines: dict[Where, int]) -> tuple[int,
     key, equals, value = setting.partition("=")
     if not equals or not key.strip():
         return COMMAND_LINE, f"{setting!r} is not key=value, such as train.learning_rate=1e-4"
+    try:
+        set_to = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return COMMAND_LINE, f"{key}: cannot be set to {value!r}, which is not YAML"
     place, at = content, tuple(int(p) if p.isdigit() else p for p in key.strip().split("."))
     for part in at[:-1]:
         if isinstance(place, dict):
-            place = place.setdefault(part, {}) if place.get(part) is None else place[part]
+            if place.get(part) is None:
+                place[part] = {}
+            place = place[part]
         elif isinstance(place, list) and isinstance(part, int) and part < len(place):
             place = place[part]
         else:
             return COMMAND_LINE, f"{key}: there is nothing named {part!r} to set something in"
     try:
-        place[at[-1]] = yaml.safe_load(value)
-    except (TypeError, IndexError, KeyError, yaml.YAMLError):
+        place[at[-1]] = set_to
+    except (TypeError, IndexError):
         return COMMAND_LINE, f"{key}: cannot be set to {value!r}"
+    for length in range(1, len(at)):
+        lines.setdefault(at[:length], COMMAND_LINE)
     lines[at] = COMMAND_LINE
     return None
 
@@ -273,6 +322,9 @@ def _of_model(model: ModelPart) -> list[tuple[Where, str]]:
     if model.fresh_projector and not model.checkpoint:
         said = "model.fresh_projector: it is always fresh without a checkpoint: leave this out"
         found.append((("model", "fresh_projector"), said))
+    for key in ("projector", "feature_layer"):
+        if model.checkpoint and key in model.model_fields_set:
+            found.append((("model", key), f"model.{key}: it is the checkpoint's own: leave it out"))
     if not model.checkpoint and not (model.tower and model.language):
         found.append((("model",), "model: give a checkpoint, or both a tower and a language"))
     if model.template and model.template not in NAMED_TEMPLATES:
@@ -296,6 +348,11 @@ def _of_training(recipe: Recipe, stage: Literal[1, 2]) -> list[tuple[Where, str]
             stage == 1 and not train.projector,
             "projector",
             "stage 1 trains nothing but the projector: set it to true",
+        ),
+        (
+            stage == 1 and train.tower,
+            "tower",
+            "stage 1 trains nothing but the projector: set it to false",
         ),
         (
             not (train.projector or train.tower or train.language != "frozen"),
