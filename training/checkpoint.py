@@ -166,7 +166,7 @@ def write_results(plan: Plan, output: Path) -> dict[int, Table]:
     return tables
 
 
-PARTS_THAT_TRAIN = ("tower", "language", "stage1", "stage2")
+PARTS_THAT_TRAIN = ("tower", "language", "stage1", "stage2", "stage2b")
 
 
 def part_minutes(folder: Path) -> float:

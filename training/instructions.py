@@ -12,10 +12,12 @@ import json
 import os
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from training.questions import (
+    HARDEST,
     NO_PICTURE,
     NOTHING_KNOWN,
     Turn,
@@ -28,8 +30,25 @@ from training.questions import (
 from training.scenes import Scene, sample_scene
 
 Record = dict[str, Any]
-TURNS = {"conversation": 12, "detail": 3, "reasoning": 6}
-"""Questions drawn for one record of each kind; follow-ups come on top."""
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How many questions are drawn for one record of each kind, and which types more often.
+
+    Follow-ups come on top.
+    """
+
+    turns: dict[str, int]
+    often: dict[str, int]
+
+
+FIRST = Mix({"conversation": 12, "detail": 3, "reasoning": 6}, HARDEST)
+SECOND = Mix(
+    {"conversation": 10, "detail": 4, "reasoning": 5},
+    {"count": 4, "absent": 3, "at_place": 2, "relation": 6, "describe": 5, "list": 5},
+)
+"""What was still wrong most often after the first part of stage 2."""
 
 
 def picture_name(index: int) -> str:
@@ -56,21 +75,23 @@ def caption_record(index: int, scene: Scene) -> Record:
     }
 
 
-def instruction_records(indices: list[int], scenes: list[Scene], seed: int) -> Iterator[Record]:
+def instruction_records(
+    indices: list[int], scenes: list[Scene], seed: int, mix: Mix = FIRST
+) -> Iterator[Record]:
     """Stage 2: for each picture a conversation, a description and complex reasoning.
 
     One conversation in ten goes on with a second picture, and about one in twenty-five has none.
     """
     rng = random.Random(seed)
     for index, scene in zip(indices, scenes, strict=True):
-        for group, number in TURNS.items():
-            turns = dialogue(scene, rng, sample_kinds(rng, group, number))
+        for group, number in mix.turns.items():
+            turns = dialogue(scene, rng, sample_kinds(rng, group, number, mix.often))
             if not turns:
                 continue
             name = f"{group}-{index}"
             if group == "conversation" and rng.random() < 0.1:
                 other = rng.randrange(len(scenes))
-                more = dialogue(scenes[other], rng, sample_kinds(rng, group, 6))
+                more = dialogue(scenes[other], rng, sample_kinds(rng, group, 6, mix.often))
                 if more:
                     yield _record(name, [(index, turns[:6]), (indices[other], more)])
                     continue

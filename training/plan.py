@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.scenes import Scene
-from training.world import sample_scenes
+from training.world import clear_scenes, sample_scenes, scenes_with_nothings
 
 SEED = 1
 
@@ -18,6 +18,7 @@ class Plan:
     folder: Path
     tower_pictures: int = 60_000
     pictures: int = 60_000
+    further_pictures: int = 20_000
     held_out: int = 600
     questions_per_type: int = 100
     tower_steps: int = 6_000
@@ -28,6 +29,8 @@ class Plan:
     stage1_minutes: float = 5.0
     stage2_steps: int = 12_000
     stage2_minutes: float = 49.0
+    stage2b_steps: int = 12_000
+    stage2b_minutes: float = 80.0
     tower_batch: int = 48
     language_tokens: int = 3000
     stage1_tokens: int = 3000
@@ -45,6 +48,13 @@ class Plan:
         """The scenes of both stages."""
         return sample_scenes(self.seed * 1000 + 3, self.pictures)
 
+    def further_scenes(self) -> list[Scene]:
+        """The scenes of stage 2's second part: half of them fit for descriptions, more nothings."""
+        half = self.further_pictures // 2
+        rest = self.further_pictures - half
+        mixed = scenes_with_nothings(self.seed * 1000 + 7, rest, share=0.2)
+        return clear_scenes(self.seed * 1000 + 6, half) + mixed
+
     def held_out_scenes(self) -> list[Scene]:
         """Scenes for validation while training."""
         return sample_scenes(self.seed * 1000 + 4, self.held_out)
@@ -61,6 +71,7 @@ def quick_plan(folder: Path) -> Plan:
         folder,
         tower_pictures=1_000,
         pictures=1_000,
+        further_pictures=500,
         held_out=60,
         questions_per_type=8,
         tower_steps=60,
@@ -71,5 +82,7 @@ def quick_plan(folder: Path) -> Plan:
         stage1_minutes=0.5,
         stage2_steps=60,
         stage2_minutes=1.0,
+        stage2b_steps=40,
+        stage2b_minutes=1.0,
         log_every=10,
     )

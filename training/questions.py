@@ -10,10 +10,19 @@ question is only asked when its answer can be told without doubt.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from training.scenes import COLOURS, COLUMNS, KINDS, ROWS, Scene, Thing, sample_scene
+from training.scenes import (
+    COLOURS,
+    COLUMNS,
+    KINDS,
+    ROWS,
+    Scene,
+    Thing,
+    in_clear_order,
+    sample_scene,
+)
 
 NUMBERS = ("none", "one", "two", "three", "four", "five")
 NOTHING_KNOWN = "I see none of the things I know."
@@ -215,7 +224,7 @@ def describe(scene: Scene) -> str:
 
 
 def ask_describe(scene: Scene, rng: random.Random) -> Turn | None:
-    if not all(thing.clear for thing in scene.things):
+    if not in_clear_order(scene.things):
         return None
     question = rng.choice(
         ["Describe the picture.", "Describe this image in detail.", "What is in the picture?"]
@@ -224,8 +233,7 @@ def ask_describe(scene: Scene, rng: random.Random) -> Turn | None:
 
 
 def ask_list(scene: Scene, rng: random.Random) -> Turn | None:
-    rows = [thing.row for thing in scene.things]
-    if not all(thing.clear for thing in scene.things) or len(rows) > 5:
+    if not in_clear_order(scene.things):
         return None
     question = rng.choice(["What do you see?", "What things are there?", "Name the things."])
     parts = [article(f"{thing.colour} {thing.kind}") for thing in scene.things]
@@ -449,11 +457,16 @@ def _answered(turns: list[Turn], turn: Turn) -> bool:
     )
 
 
-def sample_kinds(rng: random.Random, group: str, number: int) -> list[str]:
+HARDEST = {"relation": 3, "describe": 2, "list": 2}
+"""Relations, and descriptions of the whole picture, are hard to learn and asked more often."""
+
+
+def sample_kinds(
+    rng: random.Random, group: str, number: int, often: Mapping[str, int] = HARDEST
+) -> list[str]:
     """``number`` question types of a group ("conversation" ...), with a little small talk.
 
-    What is hardest to learn is asked most: relations, and descriptions of the whole picture.
+    A type is drawn as often as ``often`` says, or else once.
     """
-    hardest = {"relation": 3, "describe": 2, "list": 2}
-    names = [name for name in GROUPS[group] for _ in range(hardest.get(name, 1))]
+    names = [name for name in GROUPS[group] for _ in range(often.get(name, 1))]
     return ["talk" if rng.random() < 0.03 else rng.choice(names) for _ in range(number)]

@@ -7,7 +7,9 @@ coordinates are shares of the canvas in 0..1, x to the right and y downwards.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 KINDS = (
     "circle",
@@ -40,6 +42,8 @@ ROWS = ("top", "middle", "bottom")
 COLUMNS = ("left", "centre", "right")
 CLEARANCE = 0.03
 """A place is only asked for where the centre is this far from a line between two places."""
+ORDER_CLEARANCE = 0.05
+"""An order is only asked for where things of one row lie at least this far apart sideways."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,17 @@ def reading_order(things: list[Thing]) -> tuple[Thing, ...]:
     return tuple(sorted(things, key=lambda thing: (thing.row, thing.x)))
 
 
+def in_clear_order(things: Sequence[Thing]) -> bool:
+    """True where places and reading order can be told without doubt.
+
+    Every thing is well inside its place, and no two of a row stand one above the other.
+    """
+    together = combinations(things, 2)
+    return all(thing.clear for thing in things) and all(
+        a.row != b.row or abs(a.x - b.x) >= ORDER_CLEARANCE for a, b in together
+    )
+
+
 def sample_thing(rng: random.Random) -> Thing:
     """One thing of any kind, colour and size, anywhere on the canvas."""
     size = rng.choice(SIZES)
@@ -120,12 +135,16 @@ def _overlaps(a: Thing, b: Thing) -> bool:
 
 
 def sample_scene(
-    rng: random.Random, count: int | None = None, nothing_share: float = 0.06
+    rng: random.Random,
+    count: int | None = None,
+    nothing_share: float = 0.06,
+    clear: bool = False,
 ) -> Scene:
     """A scene of ``count`` things (default: one to five) that do not overlap.
 
     With probability ``nothing_share`` (when ``count`` is None) a picture of nothing known.
-    Things that find no free place after many tries are left out.
+    Things that find no free place after many tries are left out; with ``clear`` also those whose
+    place or order would leave a doubt (:func:`in_clear_order`).
     """
     seed = rng.getrandbits(31)
     background = rng.choice(BACKGROUNDS)
@@ -139,6 +158,8 @@ def sample_scene(
         tries += 1
         thing = sample_thing(rng)
         if background == "dark" and thing.colour == "black":
+            continue
+        if clear and not in_clear_order([*things, thing]):
             continue
         if not any(_overlaps(thing, other) for other in things):
             things.append(thing)

@@ -27,7 +27,15 @@ from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 from llava_core.assembling import assemble, freeze_for_stage
 from llava_core.training.loop import LoopConfig, TrainingError, load_weights, train
 from training import checkpoint
-from training.instructions import caption_record, instruction_records, read_json, write_json
+from training.instructions import (
+    FIRST,
+    SECOND,
+    Mix,
+    caption_record,
+    instruction_records,
+    read_json,
+    write_json,
+)
 from training.language import LanguageTask, build_language_model
 from training.plan import Plan, full_plan, quick_plan
 from training.scenes import Scene
@@ -55,6 +63,7 @@ class Tiny:
         sets = {
             "tower": self.plan.tower_scenes,
             "instructions": self.plan.instruction_scenes,
+            "further": self.plan.further_scenes,
             "held_out": self.plan.held_out_scenes,
         }
         for name, scenes in sets.items():
@@ -65,16 +74,20 @@ class Tiny:
                 for _ in track(done, f"drawing {name}", total=-(-len(drawn) // 500)):
                     pass
         self._write_records("instructions", self.plan.instruction_scenes)
+        self._write_records("further", self.plan.further_scenes, SECOND)
         self._write_records("held_out", self.plan.held_out_scenes)
 
-    def _write_records(self, name: str, scenes: Callable[[], list[Scene]]) -> None:
+    def _write_records(
+        self, name: str, scenes: Callable[[], list[Scene]], mix: Mix = FIRST
+    ) -> None:
         captions, instructions = self.json_path(name, "captions"), self.json_path(name, "turns")
         if instructions.exists():
             return
         drawn = scenes()
         seed = self.plan.seed * 1000 + 5 + len(name)
         write_json([caption_record(i, scene) for i, scene in enumerate(drawn)], captions)
-        number = write_json(instruction_records(list(range(len(drawn))), drawn, seed), instructions)
+        records = instruction_records(list(range(len(drawn))), drawn, seed, mix)
+        number = write_json(records, instructions)
         print(f"{number} records in {instructions}", flush=True)
 
     def pictures_path(self, name: str) -> Path:
@@ -129,7 +142,7 @@ class Tiny:
             self.folder / "tower" / "state.pt", map_location="cpu", weights_only=True
         )["module"]
         holder.load_state_dict({k: v for k, v in state.items() if k.startswith("tower.")})
-        for name in ("instructions", "held_out"):
+        for name in ("instructions", "further", "held_out"):
             path = self.features_path(name)
             path.parent.mkdir(exist_ok=True)
             if not path.exists():
@@ -144,7 +157,7 @@ class Tiny:
     def stores(self) -> None:
         """Render the records once."""
         self.tokenizer()
-        for name in ("instructions", "held_out"):
+        for name in ("instructions", "further", "held_out"):
             for what in ("captions", "turns"):
                 path = self.store_path(name, what)
                 path.parent.mkdir(exist_ok=True)
@@ -161,17 +174,24 @@ class Tiny:
 
     def stage1(self) -> None:
         """Feature alignment: only W."""
-        task = self._stage_task(1)
+        task = self._stage_task(1, "instructions")
         config = self._config("stage1")
         train(task, config, self.folder / "stage1", _say, "stage 1")
 
     def stage2(self) -> None:
         """End to end: W and the language model."""
-        task = self._stage_task(2)
+        task = self._stage_task(2, "instructions")
         if not (self.folder / "stage2" / "state.pt").exists():
             load_weights(task.module, self.folder / "stage1")
         config = self._config("stage2")
         train(task, config, self.folder / "stage2", _say, "stage 2")
+
+    def stage2b(self) -> None:
+        """Stage 2 goes on, at half the learning rate, with new pictures and harder questions."""
+        task = self._stage_task(2, "further", rate=0.5)
+        if not (self.folder / "stage2b" / "state.pt").exists():
+            load_weights(task.module, self.folder / "stage2")
+        train(task, self._config("stage2b"), self.folder / "stage2b", _say, "stage 2, second part")
 
     def _config(self, part: str) -> LoopConfig:
         """Steps and minutes of a part, from the plan."""
@@ -196,10 +216,11 @@ class Tiny:
         image_id = token_id(tokenizer, IMAGE)
         return checkpoint.join(assemble, tower, language, image_id)
 
-    def _stage_task(self, stage: Literal[1, 2]) -> StageTask:
+    def _stage_task(self, stage: Literal[1, 2], name: str, rate: float = 1.0) -> StageTask:
+        """The stage on the pictures ``name``, at ``rate`` times the usual learning rates."""
         tokenizer = self.tokenizer()
         model = self.model()
-        features = np.load(self.features_path("instructions"), mmap_mode="r")
+        features = np.load(self.features_path(name), mmap_mode="r")
         initialise_projection(model, features)
         freeze_for_stage(model, stage)
         what = "captions" if stage == 1 else "turns"
@@ -210,22 +231,22 @@ class Tiny:
         return StageTask(
             model,
             features,
-            TokenStore.load(self.store_path("instructions", what)),
+            TokenStore.load(self.store_path(name, what)),
             held_out,
             pad_id=token_id(tokenizer, "<pad>"),
             image_id=token_id(tokenizer, IMAGE),
             batch_tokens=self.plan.stage1_tokens if stage == 1 else self.plan.stage2_tokens,
-            muon_lr=0.02,
-            adam_lr=2e-3,
+            muon_lr=0.02 * rate,
+            adam_lr=2e-3 * rate,
             seed=self.plan.seed,
             device=self.device,
         )
 
     def finish(self) -> None:
         """Both checkpoints in transformers format, and the table of held-out accuracy."""
-        for stage in (1, 2):
+        for stage, part in ((1, "stage1"), (2, "stage2b")):
             model = self.model()
-            load_weights(model, self.folder / f"stage{stage}")
+            load_weights(model, self.folder / part)
             checkpoint.export(model, self.tokenizer(), self.output, stage)
         checkpoint.write_results(self.plan, self.output)
 
@@ -234,7 +255,15 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-PARTS = (("draw",), ("tower", "language"), ("features",), ("stores",), ("stage1",), ("stage2",))
+PARTS = (
+    ("draw",),
+    ("tower", "language"),
+    ("features",),
+    ("stores",),
+    ("stage1",),
+    ("stage2",),
+    ("stage2b",),
+)
 
 
 def run_all(arguments: argparse.Namespace) -> int:

@@ -29,6 +29,18 @@ def sample_scenes(seed: int, number: int, crowded: bool = False) -> list[Scene]:
     return [sample_scene(rng, rng.randint(6, 11) if crowded else None) for _ in range(number)]
 
 
+def clear_scenes(seed: int, number: int) -> list[Scene]:
+    """``number`` scenes of two to five things whose places and order leave no doubt."""
+    rng = random.Random(seed)
+    return [sample_scene(rng, rng.randint(2, 5), clear=True) for _ in range(number)]
+
+
+def scenes_with_nothings(seed: int, number: int, share: float) -> list[Scene]:
+    """``number`` scenes, of which ``share`` show nothing that the world knows."""
+    rng = random.Random(seed)
+    return [sample_scene(rng, nothing_share=share) for _ in range(number)]
+
+
 def _draw_chunk(scenes: list[Scene]) -> NDArray[np.uint8]:
     return np.stack([draw(scene, PIXELS) for scene in scenes])
 
