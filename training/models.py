@@ -19,7 +19,7 @@ from llava_core.loading import load_checkpoint
 from llava_core.model import Checkpoint, Precision
 from llava_core.templates import NAMED_TEMPLATES, Renderer
 from llava_core.towers import load_tower
-from llava_core.training.tuning import merge
+from llava_core.training.tuning import merge, with_adapter
 from training.recipe import ModelPart, Recipe
 
 ADAPTER = "adapter"
@@ -116,19 +116,20 @@ def _precision(recipe: Recipe) -> Precision | Literal["auto"]:
 def save_model(recipe: Recipe, checkpoint: Checkpoint, model: Any, folder: Path) -> None:
     """Write the finished checkpoint, which the app serves; beside it the adapter, if there is one.
 
-    The folder appears when it is whole. Raises ``OSError`` where it cannot be written.
+    The folder appears when it is whole. Raises ``OSError`` or ``SafetensorError`` where it cannot
+    be written.
     """
     draft = folder.with_suffix(".tmp")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    if hasattr(model, "merge_and_unload"):
-        model = _merged(recipe, checkpoint, model, recipe.output / ADAPTER)
-    model = model.to("cpu") if not _quantised(model) else model
-    model.save_pretrained(draft)
-    _processor(recipe, checkpoint).save_pretrained(draft)
-    _write_about(recipe, checkpoint, draft)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(draft, folder)
+    try:
+        _whole(recipe, model).to("cpu").save_pretrained(draft)
+        _processor(recipe, checkpoint).save_pretrained(draft)
+        _write_about(recipe, checkpoint, draft)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _processor(recipe: Recipe, checkpoint: Checkpoint) -> Any:
@@ -140,22 +141,23 @@ def _processor(recipe: Recipe, checkpoint: Checkpoint) -> Any:
     return processor
 
 
-def _merged(recipe: Recipe, checkpoint: Checkpoint, model: Any, adapter: Path) -> Any:
-    """The adapter written to its folder, and added to the weights: where those are quantised, to
-    the original ones, loaded again."""
-    model.save_pretrained(str(adapter))
-    base = model.get_base_model()
-    projector = base.model.multi_modal_projector
-    weights = {name: value.detach().cpu() for name, value in projector.state_dict().items()}
-    save_file({name: value.contiguous() for name, value in weights.items()}, adapter / PROJECTOR)
+def _whole(recipe: Recipe, model: Any) -> Any:
+    """The model without adapters, which are added to its weights and written to their own folder;
+    where the weights are quantised, with the original ones, loaded again."""
+    has_adapter = hasattr(model, "merge_and_unload")
+    base = model.get_base_model() if has_adapter else model
+    projector = base.model.multi_modal_projector.state_dict()
+    weights = {name: value.detach().cpu().contiguous() for name, value in projector.items()}
+    adapter = recipe.output / ADAPTER
+    if has_adapter:
+        model.save_pretrained(str(adapter))
+        save_file(weights, adapter / PROJECTOR)
     if not _quantised(base):
         return merge(model)
     source = recipe.model.checkpoint or str(recipe.output / "joined")
     whole = load_checkpoint(source, "32bit", "cpu").model
     whole.get_submodule("model.multi_modal_projector").load_state_dict(weights)
-    from peft import PeftModel  # slow to import; runs without adapters do without it
-
-    return merge(PeftModel.from_pretrained(whole, str(adapter)))
+    return merge(with_adapter(whole, adapter)) if has_adapter else whole
 
 
 def _quantised(model: Any) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator
+from safetensors import SafetensorError
 from torch import nn
 
 from llava_core.devices import pick_device
@@ -67,8 +68,7 @@ def run(recipe: Recipe, stage: Literal[1, 2], report: Report = print) -> Path:
         attend_as_before(task.objective.parts.language_model)
         try:
             save_model(recipe, checkpoint, task.objective.model, finished)
-        except OSError as error:
-            (recipe.output / "done").unlink(missing_ok=True)
+        except (OSError, SafetensorError) as error:
             raise TrainingError(
                 f"the checkpoint could not be written to {finished} ({error}). The trained state "
                 "is kept: free some disk space and start the same command again."
@@ -134,6 +134,11 @@ class _Assembly:
         store = self._store([sets, held_out])
         pictures = Pictures(self.eyes, sets.paths, store, train.tower)
         mixture = Mixture(sets.prepared, [part.weight for part in recipe.data], train.seed)
+        if not len(mixture):
+            raise TrainingError(
+                "no sample is left to train on. Raise train.max_tokens, so that answers fit into "
+                "it, or the weights of the data."
+            )
         model = self._what_trains()
         objective = AnswerLoss(model, self.eyes.encode, train.tower)
         attend_in_float32(objective.parts.language_model, self.device)
@@ -174,7 +179,7 @@ class _Assembly:
     def _tokenizer_folder(self) -> str:
         """The tokenizer as it is trained with, kept in the run's folder."""
         folder = self.recipe.output / "tokenizer"
-        if not (folder / "tokenizer.json").exists():
+        if self.accelerator.is_main_process:
             self.checkpoint.tokenizer.save_pretrained(folder)
         return str(folder)
 
@@ -206,7 +211,7 @@ class _Assembly:
         if train.tower:
             self.eyes.freeze_unused()
         if train.gradient_checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            model.activation_checkpointing_enable({"use_reentrant": False})
         return model
 
     def _shape(self) -> Shape:

@@ -102,11 +102,13 @@ def write_answers(
     """
     was_training = module.training
     module.eval()
+    mixed = len({parameter.dtype for parameter in module.parameters()}) > 1
     right = 0
     lines = []
     for question in questions:
         try:
-            said = answer(checkpoint, question)
+            with torch.autocast(checkpoint.device.type, dtype=checkpoint.dtype, enabled=mixed):
+                said = answer(checkpoint, question)
         except CoreError as error:
             said = f"({error})"
         right += normalised(said) == normalised(question.reference)

@@ -87,9 +87,7 @@ class States:
                 self._save_file(position)
             else:
                 self._save_folder(position)
-        except (OSError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and "write" not in str(error).lower():
-                raise
+        except OSError as error:
             raise TrainingError(
                 f"the state could not be written to {self._folder} ({error}); the last good one "
                 "is kept. Free some disk space and start again: the run continues from there."
@@ -116,7 +114,7 @@ class States:
         }
         draft = (self._folder / FILE).with_suffix(".tmp")
         try:
-            torch.save(state, draft)
+            _write(state, draft)
             os.replace(draft, self._folder / FILE)
         finally:
             draft.unlink(missing_ok=True)
@@ -145,7 +143,7 @@ class States:
         self._accelerator.wait_for_everyone()
         self._accelerator.save_state(str(draft))
         if self._accelerator.is_main_process:
-            torch.save(vars(position), draft / "position.pt")
+            _write(vars(position), draft / "position.pt")
             former = self._folder / f"{SPREAD}.old"
             if target.exists():
                 os.replace(target, former)
@@ -160,6 +158,13 @@ class States:
             return None
         self._accelerator.load_state(str(target))
         return Position(**torch.load(target / "position.pt", weights_only=True))
+
+
+def _write(state: dict[str, Any], path: Path) -> None:
+    try:
+        torch.save(state, path)
+    except RuntimeError as error:  # what torch's writer makes of a full disk
+        raise OSError(str(error)) from error
 
 
 def random_states() -> dict[str, Any]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -60,6 +63,9 @@ def set_up(model: Any, trains: Trains, lora: Lora | None = None) -> Any:
         projector.requires_grad_(False)
     if trains.tower:
         model.model.vision_tower.requires_grad_(True)
+    for part in (projector, model.model.vision_tower):
+        if any(parameter.requires_grad for parameter in part.parameters()):
+            part.float()  # 16 bits would lose small updates
     if trains.language != "lora":
         return model
     from peft import get_peft_model, prepare_model_for_kbit_training  # slow to import
@@ -68,7 +74,8 @@ def set_up(model: Any, trains: Trains, lora: Lora | None = None) -> Any:
     if _quantised(model):
         ready: Any = prepare_model_for_kbit_training
         model = ready(model, use_gradient_checkpointing=False)
-    adapted = get_peft_model(model, _lora_config(lora or Lora()))
+    with _quietly():
+        adapted = get_peft_model(model, _lora_config(lora or Lora()))
     for name, parameter in adapted.get_base_model().named_parameters():
         if name in learnt:
             parameter.requires_grad_(True)
@@ -109,7 +116,8 @@ def optimisers(
         groups.setdefault(_rate_of(name, rates), []).append(parameter)
     made: list[torch.optim.Optimizer] = []
     if groups:
-        listed = [{"params": group, "lr": rate} for rate, group in groups.items()]
+        ordered = sorted(groups, key=lambda rate: rate != rates.base)  # the first one is told
+        listed = [{"params": groups[rate], "lr": rate} for rate in ordered]
         made.append(torch.optim.AdamW(listed, lr=rates.base, weight_decay=rates.weight_decay))
     if matrices:
         made.append(Muon(matrices, lr=10 * rates.base))
@@ -127,6 +135,22 @@ def _rate_of(name: str, rates: Rates) -> float:
     if "vision_tower" in name:
         return rates.base if rates.tower is None else rates.tower
     return rates.base
+
+
+def with_adapter(model: Any, folder: Path) -> Any:
+    """The model with the adapter that is kept in ``folder``."""
+    from peft import PeftModel
+
+    with _quietly():
+        return PeftModel.from_pretrained(model, str(folder))
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """PEFT uses a former name of something in transformers."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
 
 
 def merge(model: Any) -> Any:
