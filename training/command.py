@@ -37,6 +37,13 @@ def main(stage: Literal[1, 2], name: str, description: str | None) -> int:
     except (CoreError, DataError, TrainingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(
+            f"error: {error}. What was saved is kept: see to the disk, and start the same command "
+            "again.",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
         print("Interrupted; the state is saved. The same command goes on from there.", flush=True)
         return 130

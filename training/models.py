@@ -135,7 +135,7 @@ def save_model(recipe: Recipe, checkpoint: Checkpoint, model: Any, folder: Path)
 def _processor(recipe: Recipe, checkpoint: Checkpoint) -> Any:
     """The processor with the template that was trained with; "plain" is for captions alone."""
     processor: Any = checkpoint.processor
-    if recipe.model.template not in (None, "plain"):
+    if recipe.model.template != "plain":
         processor.chat_template = checkpoint.renderer.chat_template
         processor.tokenizer.chat_template = checkpoint.renderer.chat_template
     return processor

@@ -160,15 +160,20 @@ class _Run:
                 with self.accelerator.autocast():
                     loss = next(losses)
                 if not torch.isfinite(loss):
-                    raise TrainingError(self._not_a_number(loss.item()))
+                    raise TrainingError(self._not_a_number("loss", loss.item()))
                 self.accelerator.backward(loss)
             total += float(loss.item())
-        trained = [p for p in self.task.module.parameters() if p.grad is not None]
-        if self.config.clip:
-            self.accelerator.clip_grad_norm_(trained, self.config.clip)
+        self._clip()
         for optimiser in self.task.optimisers:
             optimiser.step()
         return self._over_processes(total)
+
+    def _clip(self) -> None:
+        """Limit the gradient's norm; one that is no number must not reach the weights."""
+        trained = [p for p in self.task.module.parameters() if p.grad is not None]
+        norm = self.accelerator.clip_grad_norm_(trained, self.config.clip or float("inf"))
+        if norm is not None and not torch.isfinite(norm := torch.as_tensor(norm)):
+            raise TrainingError(self._not_a_number("gradient's norm", norm.item()))
 
     def _set_rates(self, progress: float) -> None:
         factor = cosine(progress, self.config.warm_up, self.config.floor)
@@ -184,12 +189,13 @@ class _Run:
         unsynced: AbstractContextManager[Any] = self.accelerator.no_sync(self.task.module)
         return unsynced
 
-    def _not_a_number(self, value: float) -> str:
+    def _not_a_number(self, what: str, value: float) -> str:
         step = self.position.step
+        place = self.task.name_batch(step)
         return (
-            f"{self.name}: the loss of step {step} is {value} ({self.task.name_batch(step)}). The "
-            "last good state is kept. Look at these records (training.show), or lower the learning "
-            "rate, and start again."
+            f"{self.name}: the {what} of step {step} is {value} ({place}). The last good state "
+            "is kept. Look at these records (training.show), or lower the learning rate, and start "
+            "again."
         )
 
     def _progress(self) -> float:

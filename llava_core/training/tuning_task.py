@@ -168,9 +168,13 @@ class TuningTask(Task):
         return counted | ({"lost_pictures": len(self.pictures.lost)} if self.pictures.lost else {})
 
     def name_batch(self, step: int) -> str:
-        """The records of a step, by set and number."""
+        """The records of a step, by their numbers; in which set, where there are several."""
         places = [self.mixture.locate(sample) for sample in self.steps.samples(step)]
-        names = [f"{int(self.mixture.sets[which].numbers[at])}" for which, at in places[:40]]
+        sets = self.mixture.sets
+        names = [
+            f"{sets[which].numbers[at]}" + (f" of data.{which}" if len(sets) > 1 else "")
+            for which, at in places[:40]
+        ]
         more = f" and {len(places) - 40} more" if len(places) > 40 else ""
         return f"records {', '.join(names)}{more}"
 

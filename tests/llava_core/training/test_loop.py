@@ -80,6 +80,25 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_state(tmp_pat
     assert not (tmp_path / "done").exists()
 
 
+class Steep(Toy):
+    """A loss that is a number with a gradient that is none, as 16 bits give."""
+
+    def loss(self, step: int) -> Tensor:
+        whole = super().loss(step)
+        return whole + torch.sqrt(whole * 0) if step == 15 else whole
+
+
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+def test_a_gradient_that_is_not_a_number_never_reaches_the_weights(
+    tmp_path: Path, clip: float
+) -> None:
+    task = Steep()
+    with pytest.raises(TrainingError, match="gradient's norm of step 15 is nan"):
+        run(task, tmp_path, clip=clip, save_steps=5)
+    assert all(parameter.isfinite().all() for parameter in task.module.parameters())
+    run(Toy(), tmp_path, clip=clip)
+
+
 def test_a_full_disk_keeps_the_last_good_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
