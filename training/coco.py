@@ -23,6 +23,7 @@ from typing import Any
 from pycocotools.coco import COCO
 
 from llava_core.training.records import DataError
+from training.entry import interruptible
 from training.writing import whole_file
 
 CAPTION_QUESTIONS = (
@@ -188,6 +189,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
+@interruptible("nothing was written.")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status: 0, or 2 where it cannot run."""
     options = _parse(arguments)

@@ -10,12 +10,16 @@ import argparse
 import json
 import os
 import random
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from rich.progress import track
 
 from training.drawing import draw_image
+from training.entry import interruptible
 from training.instructions import caption_record
 from training.questions import dialogue, sample_kinds
 from training.scenes import Scene, sample_scene
@@ -33,9 +37,7 @@ def make_set(folder: Path, number: int, held_out: int, seed: int, pixels: int = 
     for index in track(range(number + held_out), "drawing"):
         scene = sample_scene(rng)
         name = f"{index:06d}.png"
-        draft = pictures / f"{name}.part"
-        draw_image(scene, pixels).save(draft, "PNG")
-        os.replace(draft, pictures / name)
+        _save(draw_image(scene, pixels), pictures / name)
         record = _conversation(index, name, scene, rng)
         if index >= number:
             held += [record] if record else []
@@ -51,6 +53,16 @@ def make_set(folder: Path, number: int, held_out: int, seed: int, pixels: int = 
             json.dump(records, opened, indent=1)
 
 
+def _save(picture: Image.Image, path: Path) -> None:
+    """A PNG file, whole or not at all."""
+    draft = path.with_name(f"{path.name}.part")
+    try:
+        picture.save(draft, "PNG")
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def _conversation(index: int, name: str, scene: Scene, rng: random.Random) -> dict[str, Any] | None:
     """A few questions about the scene; None where nothing can be asked without doubt."""
     group = rng.choice(["conversation", "conversation", "detail", "reasoning"])
@@ -63,17 +75,25 @@ def _conversation(index: int, name: str, scene: Scene, rng: random.Random) -> di
     return {"id": f"{group}-{index}", "image": name, "conversations": said} if said else None
 
 
-def main() -> None:
-    """Command line."""
+@interruptible("the set is not whole. Start the same command again: it draws the same pictures.")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status: 0, or 2 where it cannot run."""
     parser = argparse.ArgumentParser(prog="python -m training.picture_set", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--number", type=int, default=2000, help="training pictures")
     parser.add_argument("--held-out", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    make_set(arguments.folder, arguments.number, arguments.held_out, arguments.seed)
-    print(f"written to {arguments.folder}")
+    options = parser.parse_args(arguments)
+    if options.number < 1 or options.held_out < 0:
+        parser.error("give at least 1 for --number, and 0 for --held-out")
+    try:
+        make_set(options.folder, options.number, options.held_out, options.seed)
+    except OSError as error:
+        print(f"training.picture_set: {error}", file=sys.stderr)
+        return 2
+    print(f"written to {options.folder}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -19,6 +19,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from llava_core.training.records import DataError
+from training.entry import interruptible
 from training.writing import whole_file
 
 
@@ -178,6 +179,7 @@ def convert(folder: Path, split: str, form: str, output: Path) -> int:
     return number
 
 
+@interruptible("nothing was written.")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status: 0, or 2 where it cannot run."""
     parser = argparse.ArgumentParser(prog="python -m training.scienceqa", description=__doc__)

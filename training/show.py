@@ -22,6 +22,7 @@ from llava_core.conversation import Conversation
 from llava_core.errors import CoreError
 from llava_core.images import encode_image
 from llava_core.training.records import DataError, RecordFile, conversation_of, open_picture
+from training.entry import interruptible
 from training.measure import BUNDLED, Measure, load_measure
 from training.show_page import page
 from training.writing import whole_file
@@ -132,6 +133,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
+@interruptible("no page was written.")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     options = _parse(arguments)
