@@ -26,6 +26,7 @@ from llava_core.training.loop import LoopConfig, make_accelerator, train
 from llava_core.training.objective import AnswerLoss
 from llava_core.training.prepared import Prepared, Rendering, prepare
 from llava_core.training.records import RecordFile
+from llava_core.training.state import REPLICATED
 from llava_core.training.task import TrainingError
 from llava_core.training.tuning import Lora, Rates, Trains, count_parameters, optimisers, set_up
 from llava_core.training.tuning_task import Pictures, TuningTask
@@ -64,10 +65,11 @@ def run(recipe: Recipe, stage: Literal[1, 2], report: Report = print) -> Path:
     config = _loop_config(recipe, task.steps.total)
     train(task, config, recipe.output, said, recipe.name, accelerator)
     accelerator.wait_for_everyone()
+    model = _in_one_piece(recipe, task, accelerator)
     if accelerator.is_main_process:
-        attend_as_before(task.objective.parts.language_model)
+        attend_as_before(_bare(model).model.language_model)
         try:
-            save_model(recipe, checkpoint, task.objective.model, finished)
+            save_model(recipe, checkpoint, model, finished)
         except (OSError, SafetensorError) as error:
             raise TrainingError(
                 f"the checkpoint could not be written to {finished} ({error}). The trained state "
@@ -76,6 +78,29 @@ def run(recipe: Recipe, stage: Literal[1, 2], report: Report = print) -> Path:
         said(f"finished: {finished}\nTalk to it: python app.py --model {finished}")
     accelerator.wait_for_everyone()
     return finished
+
+
+def _in_one_piece(recipe: Recipe, task: TuningTask, accelerator: Accelerator) -> Any:
+    """The trained model; weights that are spread over processes (FSDP, DeepSpeed) are gathered in
+    the main process, in a model built anew on the CPU, and None elsewhere."""
+    if accelerator.distributed_type in REPLICATED:
+        return task.objective.model
+    state = accelerator.get_state_dict(task.module)
+    if not accelerator.is_main_process:
+        return None
+    built = build_model(recipe, torch.device("cpu"))
+    whole = AnswerLoss(_what_trains(recipe, built.model), None)
+    whole.load_state_dict(state)
+    return whole.model
+
+
+def _what_trains(recipe: Recipe, model: Any) -> Any:
+    """The model with what the recipe trains set to train, and adapters where it has them."""
+    train, lora = recipe.train, None
+    if part := train.lora:
+        lora = Lora(part.r, part.alpha, part.dropout, tuple(part.targets))
+    torch.manual_seed(train.seed)
+    return set_up(model, Trains(train.language, train.tower, train.projector), lora)
 
 
 def _loop_config(recipe: Recipe, steps: int) -> LoopConfig:
@@ -202,12 +227,7 @@ class _Assembly:
 
     def _what_trains(self) -> Any:
         train = self.recipe.train
-        lora = None
-        if part := train.lora:
-            lora = Lora(part.r, part.alpha, part.dropout, tuple(part.targets))
-        trains = Trains(train.language, train.tower, train.projector)
-        torch.manual_seed(train.seed)
-        model = set_up(self.checkpoint.model, trains, lora)
+        model = _what_trains(self.recipe, self.checkpoint.model)
         if train.tower:
             self.eyes.freeze_unused()
         if train.gradient_checkpointing:
@@ -240,7 +260,8 @@ class _Assembly:
         def evaluate(objective: nn.Module, step: int) -> dict[str, float]:
             assert isinstance(objective, AnswerLoss)
             figures = {"validation_loss": loss(objective)}
-            if questions and self.accelerator.is_main_process:
+            in_one_piece = self.accelerator.distributed_type in REPLICATED
+            if questions and in_one_piece and self.accelerator.is_main_process:
                 now = replace(self.checkpoint, model=_bare(objective.model))
                 write_answers(now, objective, questions, self.recipe.output, step)
             return figures
