@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,8 @@ def main(stage: Literal[1, 2], name: str, description: str | None) -> int:
     arguments = parser.parse_args()
     quiet: Callable[[], None] = disable_progress_bar
     quiet()  # bars of loading and writing weights: a moment, and not ours
+    # PEFT loads bitsandbytes, which tells each time that it computes on a CPU without a package.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     try:
         run(load_recipe(arguments.recipe, arguments.settings, stage), stage, _say)
     except RecipeError as error:
@@ -45,7 +48,7 @@ def main(stage: Literal[1, 2], name: str, description: str | None) -> int:
         )
         return 1
     except KeyboardInterrupt:
-        print("Interrupted; the state is saved. The same command goes on from there.", flush=True)
+        print("Interrupted; what is done is kept. The same command goes on from there.", flush=True)
         return 130
     return 0
 
