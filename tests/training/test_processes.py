@@ -37,7 +37,6 @@ MODES: dict[str, dict[str, Any]] = {
     "tower": {"train__tower": True, "train__features": "live"},
     "live": {**LORA, "train__features": "live"},
     "one sample a step": {"train__batch_size": 1, "train__epochs": 0.25},
-    "padded": {"train__layout": "padded"},
     "checkpointing": {**LORA, "train__gradient_checkpointing": True},
     "muon": {"train__optimiser": "muon"},
 }
