@@ -137,7 +137,8 @@ def test_an_answers_markdown_is_shown_and_its_html_does_nothing(chat: Chat, stud
     studio.backend.words = (
         "**Red** and `blue`.\n\n",
         "```python\nif red:\n    print(1)\n```\n\n",
-        "<script>document.title='broken'</script><img src=data:,x onerror=\"document.title='broken'\">",
+        "<script>document.title='broken'</script>"
+        "<img src=data:,x onerror=\"document.title='broken'\">",
         "<b onclick=\"document.title='broken'\">bold</b> ![far](https://example.org/pixel.png)",
     )
     chat.ask("Show me.")
