@@ -10,16 +10,20 @@ import random
 import string
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import torch
 from PIL import Image
-from transformers import LlavaForConditionalGeneration
+from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from llava_core.conversation import Conversation, Message, assistant, user
 from llava_core.templates import Renderer, expand_image_tokens
 from training.questions import CONVERSATION, TYPES, Turn, ask_follow_up, topic_after, turn_of
 from training.samples import Scores, mean_over_types
 from training.scenes import Scene, sample_scene
+from training.tokenizer import IMAGE, token_id
 
 
 @dataclass(frozen=True)
@@ -56,15 +60,22 @@ def normalise_answer(text: str) -> str:
     return " ".join(kept.split())
 
 
-def held_out_items(seed: int, per_type: int) -> list[Item]:
-    """``per_type`` questions of each type on scenes that training never draws."""
+def _any(scene: Scene) -> bool:
+    return True
+
+
+def held_out_items(seed: int, per_type: int, fits: Callable[[Scene], bool] = _any) -> list[Item]:
+    """``per_type`` questions of each type on scenes that training never draws.
+
+    Scenes that do not fit are left out.
+    """
     rng = random.Random(f"held-out/{seed}")
     items = []
     for kind in TYPES:
         found = 0
         while found < per_type:
             item = _item(kind, rng)
-            if item is not None:
+            if item is not None and fits(item.scene):
                 items.append(item)
                 found += 1
     return items
@@ -88,6 +99,13 @@ def _item(kind: str, rng: random.Random) -> Item | None:
 
 
 Draw = Callable[[Scene], Image.Image]
+
+
+class Answers(Protocol):
+    """Whatever answers conversations."""
+
+    def answer(self, conversations: Sequence[Conversation]) -> list[str]:
+        """One answer per conversation."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +146,31 @@ class Answerer:
         return texts
 
 
+def load_answerer(folder: Path, device: torch.device | str = "cpu") -> Answerer:
+    """A saved checkpoint of the tiny model, ready to be asked many questions at once."""
+    model: LlavaForConditionalGeneration = LlavaForConditionalGeneration.from_pretrained(
+        folder, device_map=str(device)
+    )
+    model.train(False)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    images = CLIPImageProcessorPil.from_pretrained(folder)
+
+    def pixels(pictures: Sequence[Image.Image]) -> torch.Tensor:
+        values: torch.Tensor = images(list(pictures), return_tensors="pt")["pixel_values"]
+        return values
+
+    return Answerer(
+        model,
+        Renderer(tokenizer),
+        pixels,
+        token_id(tokenizer, IMAGE),
+        token_id(tokenizer, "<pad>"),
+        int(model.config.image_seq_length),
+    )
+
+
 def evaluate(
-    answerer: Answerer, items: Sequence[Item], draw: Draw, batch: int = 64
+    answerer: Answers, items: Sequence[Item], draw: Draw, batch: int = 64
 ) -> Iterator[tuple[int, Table]]:
     """Ask everything; yields the number of questions done and the table so far."""
     order = sorted(range(len(items)), key=lambda i: TYPES.index(_type(items[i])))
@@ -140,13 +181,22 @@ def evaluate(
         part = [items[i] for i in order[start : start + batch]]
         wrong = [_stranger(items, others, i) for i in order[start : start + batch]]
         for scores, scenes in ((matched, [item.scene for item in part]), (mismatched, wrong)):
-            asked = [
-                conversation_of(item, draw(scene)) for item, scene in zip(part, scenes, strict=True)
-            ]
-            for item, text in zip(part, answerer.answer(asked), strict=True):
-                right = normalise_answer(text) == normalise_answer(item.turn.answer)
-                scores.add(_type(item), right)
+            add_answers(scores, answerer, part, [draw(scene) for scene in scenes])
         yield start + len(part), _table(matched, mismatched)
+
+
+def add_answers(
+    scores: Scores, answerer: Answers, items: Sequence[Item], pictures: Sequence[Image.Image]
+) -> None:
+    """Ask the items with these pictures, and count what is right."""
+    asked = [conversation_of(item, picture) for item, picture in zip(items, pictures, strict=True)]
+    for item, text in zip(items, answerer.answer(asked), strict=True):
+        scores.add(_type(item), is_right(text, item.turn.answer))
+
+
+def is_right(text: str, answer: str) -> bool:
+    """Whether the answers are the same, case and punctuation apart."""
+    return normalise_answer(text) == normalise_answer(answer)
 
 
 def _stranger(items: Sequence[Item], others: list[int], index: int) -> Scene:

@@ -30,7 +30,7 @@ class Plan:
     stage2_steps: int = 12_000
     stage2_minutes: float = 49.0
     stage2b_steps: int = 12_000
-    stage2b_minutes: float = 80.0
+    stage2b_minutes: float = 72.0
     tower_batch: int = 48
     language_tokens: int = 3000
     stage1_tokens: int = 3000

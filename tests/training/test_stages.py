@@ -17,7 +17,7 @@ from llava_core.engine.sampling import SamplingParams
 from llava_core.loading import load_checkpoint
 from training import checkpoint
 from training.drawing import draw
-from training.evaluation import evaluate, held_out_items, normalise_answer
+from training.evaluation import evaluate, held_out_items, load_answerer, normalise_answer
 from training.instructions import instruction_records
 from training.language import LanguageTask, build_language_model
 from training.questions import TYPES
@@ -195,7 +195,7 @@ def test_held_out_questions(model: LlavaForConditionalGeneration, tmp_path: Path
     assert {item.turn.kind for item in items} == set(TYPES)
     assert all(bool(item.before) == (item.turn.kind == "follow_up") for item in items)
     folder = checkpoint.export(model, TOKENIZER, tmp_path, 1)
-    answerer = checkpoint.load_answerer(folder)
+    answerer = load_answerer(folder)
     *_, (done, table) = evaluate(answerer, items, checkpoint.draw_picture, batch=17)
     assert done == len(items) and set(table.matched) == set(table.mismatched) == set(TYPES)
     assert table.number == dict.fromkeys(TYPES, 2)
