@@ -14,7 +14,7 @@ from transformers.utils.logging import disable_progress_bar
 from llava_core.errors import CoreError
 from llava_core.training.records import DataError
 from llava_core.training.task import TrainingError
-from training.recipe import RecipeError, load_recipe
+from training.recipe_file import RecipeError, load_recipe
 from training.run import run
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from training.recipe import Recipe, RecipeError, load_recipe
+from training.recipe import Recipe
+from training.recipe_file import RecipeError, load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = sorted((ROOT / "training" / "recipes").glob("*.yaml"))

@@ -40,7 +40,7 @@ from tests.training.tiny_runs import (
     trace,
     write_recipe,
 )
-from training.recipe import load_recipe
+from training.recipe_file import load_recipe
 from training.run import run
 
 LORA = {"train__language": "lora", "train__lora": {"r": 4, "alpha": 8}}
