@@ -12,7 +12,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+)
+from pydantic_core import PydanticCustomError
 
 PERSON_HEADER = "X-Person-Id"
 REQUEST_ID_HEADER = "X-Request-Id"
@@ -68,14 +77,30 @@ class StreamOptions(OpenWire):
     include_usage: bool = False
 
 
+Temperature = Annotated[float, Field(ge=0.0, le=2.0, allow_inf_nan=False)]
+TopP = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
+TopK = Annotated[int, Field(ge=0)]
+MinP = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+RepetitionPenalty = Annotated[float, Field(ge=0.01, le=100.0, allow_inf_nan=False)]
+MaxTokens = Annotated[int, Field(ge=1, le=32768)]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+TopLogprobs = Annotated[int, Field(ge=0, le=20)]
+MOST_STOP_STRINGS = 8
+
+
 class Sampling(Wire):
     """How the next token is chosen; stored with every answer."""
 
-    temperature: float = Field(default=0.0, ge=0.0, le=2.0)
-    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
-    max_tokens: int = Field(default=512, ge=1, le=32768)
-    stop: list[str] = Field(default_factory=list, max_length=8)
-    seed: int | None = None
+    temperature: Temperature = 0.0
+    top_p: TopP = 1.0
+    top_k: TopK = 0
+    min_p: MinP = 0.0
+    repetition_penalty: RepetitionPenalty = 1.0
+    max_tokens: MaxTokens = 512
+    stop: list[str] = Field(default_factory=list, max_length=MOST_STOP_STRINGS)
+    seed: Seed | None = None
+    logprobs: bool = False
+    top_logprobs: TopLogprobs = 0
 
 
 class ChatRequest(OpenWire):
@@ -85,26 +110,42 @@ class ChatRequest(OpenWire):
     messages: list[ChatMessage] = Field(default_factory=list)
     stream: bool = False
     stream_options: StreamOptions | None = None
-    temperature: float | None = Field(default=None, ge=0.0, le=2.0)
-    top_p: float | None = Field(default=None, gt=0.0, le=1.0)
-    max_tokens: int | None = Field(default=None, ge=1, le=32768)
-    max_completion_tokens: int | None = Field(default=None, ge=1, le=32768)
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
+    top_k: TopK | None = None
+    min_p: MinP | None = None
+    repetition_penalty: RepetitionPenalty | None = None
+    max_tokens: MaxTokens | None = None
+    max_completion_tokens: MaxTokens | None = None
     stop: str | list[str] | None = None
-    seed: int | None = None
+    seed: Seed | None = None
+    logprobs: bool | None = None
+    top_logprobs: TopLogprobs | None = None
     user: str | None = None
     conversation_id: str | None = None
     parent_answer_id: str | None = None
     regenerate_of: str | None = None
 
+    @field_validator("stop")
+    @classmethod
+    def _few_stop_strings(cls, stop: str | list[str] | None) -> str | list[str] | None:
+        if isinstance(stop, list) and len(stop) > MOST_STOP_STRINGS:
+            counts = {"most": MOST_STOP_STRINGS, "given": len(stop)}
+            raise PydanticCustomError("too_many", "at most {most}, not {given}", counts)
+        return stop
+
+    @field_validator("top_logprobs")
+    @classmethod
+    def _with_logprobs(cls, number: int | None, info: ValidationInfo) -> int | None:
+        if number and not info.data.get("logprobs"):
+            raise PydanticCustomError("alone", "only together with logprobs: true")
+        return number
+
     def sampling(self) -> Sampling:
         """The sampling parameters with defaults filled in."""
-        given: dict[str, Any] = {
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "max_tokens": self.max_completion_tokens or self.max_tokens,
-            "stop": [self.stop] if isinstance(self.stop, str) else self.stop,
-            "seed": self.seed,
-        }
+        given: dict[str, Any] = {key: getattr(self, key) for key in Sampling.model_fields}
+        given["max_tokens"] = self.max_completion_tokens or self.max_tokens
+        given["stop"] = [self.stop] if isinstance(self.stop, str) else self.stop
         return Sampling(**{key: value for key, value in given.items() if value is not None})
 
 
@@ -119,6 +160,34 @@ class Usage(OpenWire):
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 
 
+class TopLogprob(OpenWire):
+    """A token and how likely it was, before temperature and filters: a natural logarithm.
+
+    ``bytes``: what it adds to the answer in UTF-8, null for tokens that add nothing.
+    """
+
+    token: str
+    logprob: float
+    bytes: list[int] | None = None
+
+    @model_serializer(mode="wrap")
+    def _keep_null(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """OpenAI's clients expect ``bytes`` to be there, although nulls are left out elsewhere."""
+        return {**write(self), "bytes": self.bytes}
+
+
+class TokenLogprob(TopLogprob):
+    """A chosen token, and the most likely ones at its step, which need not include it."""
+
+    top_logprobs: list[TopLogprob] = Field(default_factory=list)
+
+
+class ChoiceLogprobs(OpenWire):
+    """One entry for each token, the one that ended the answer included."""
+
+    content: list[TokenLogprob]
+
+
 class Delta(OpenWire):
     role: Literal["assistant"] | None = None
     content: str | None = None
@@ -127,6 +196,7 @@ class Delta(OpenWire):
 class ChunkChoice(OpenWire):
     index: int = 0
     delta: Delta
+    logprobs: ChoiceLogprobs | None = None
     finish_reason: FinishReason | None = None
 
 
@@ -151,6 +221,7 @@ class AnswerMessage(OpenWire):
 class AnswerChoice(OpenWire):
     index: int = 0
     message: AnswerMessage
+    logprobs: ChoiceLogprobs | None = None
     finish_reason: FinishReason
 
 

@@ -6,6 +6,7 @@ CoreError
 +-- TemplateError       a chat template that does not fit
 +-- ContextError        a conversation longer than the model's context
 +-- MemoryShortage      a precision that does not fit into memory
++-- NotANumber          logits that no token can be chosen from
 """
 
 from __future__ import annotations
@@ -43,3 +44,7 @@ class ContextError(CoreError):
 
 class MemoryShortage(CoreError):
     """A precision that does not fit into memory."""
+
+
+class NotANumber(CoreError):
+    """Logits that no token can be chosen from: NaN or infinite."""

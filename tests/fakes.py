@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from app.protocol import FinishReason, Lease, ModelInfo, Sampling, WorkerStatus
 from llava_core.conversation import Conversation
+from llava_core.engine.sampling import Choice, TokenName
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class ScriptedPiece:
     finish_reason: FinishReason | None
     prompt_tokens: int
     completion_tokens: int
+    choice: Choice | None = None
+    names: Mapping[int, TokenName] = field(default_factory=dict)
 
 
 @dataclass
@@ -30,7 +34,8 @@ class ScriptedBackend:
 
     It keeps the conversations it was asked about (``seen``), counts decode steps (``steps``), and
     fails with ``error`` before the piece number ``error_at``. With ``gate`` it takes one step for
-    each ``gate.release()``, so that a test holds the model in the middle of an answer.
+    each ``gate.release()``, so that a test holds the model in the middle of an answer. The words
+    are tokens 1, 2, 3 with log-probabilities -1, -2, -3; beside each, an end token 0 at -9.
     """
 
     info: ModelInfo = field(default_factory=lambda: ModelInfo(id="scripted", context_length=100))
@@ -59,7 +64,16 @@ class ScriptedBackend:
                 raise self.error
             self.steps += 1
             ended: FinishReason = "stop" if len(words) == len(self.words) else "length"
-            yield ScriptedPiece(word, ended if count == len(words) else None, prompt, count)
+            told = told_of(word, count, sampling) if sampling.logprobs else {}
+            reason = ended if count == len(words) else None
+            yield ScriptedPiece(word, reason, prompt, count, **told)
+
+
+def told_of(word: str, token: int, sampling: Sampling) -> dict[str, Any]:
+    """What a scripted piece tells of its token where log-probabilities are asked for."""
+    top = ((token, -1.0 * token), (0, -9.0))[: sampling.top_logprobs]
+    names = {token: TokenName(word, word.encode()), 0: TokenName("</s>", None)}
+    return {"choice": Choice(token, -1.0 * token, top), "names": names}
 
 
 class LeaseDesk:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from app.protocol import FinishReason, ModelInfo, Sampling
 from llava_core.conversation import Conversation
+from llava_core.engine.sampling import Choice, TokenName
 
 
 class Piece(Protocol):
@@ -27,6 +28,14 @@ class Piece(Protocol):
     @property
     def completion_tokens(self) -> int:
         """Tokens of the answer so far."""
+
+    @property
+    def choice(self) -> Choice | None:
+        """The step's token with its log-probability; read only where the request asks for them."""
+
+    @property
+    def names(self) -> Mapping[int, TokenName]:
+        """How the tokens of ``choice`` are shown, by id; read as ``choice`` is."""
 
 
 class Backend(Protocol):

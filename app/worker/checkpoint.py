@@ -44,9 +44,13 @@ class CheckpointBackend:
         params = SamplingParams(
             temperature=sampling.temperature,
             top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            min_p=sampling.min_p,
+            repetition_penalty=sampling.repetition_penalty,
             max_tokens=sampling.max_tokens,
             stop=tuple(sampling.stop),
             seed=sampling.seed,
+            logprobs=sampling.top_logprobs if sampling.logprobs else None,
         )
         return generate(self._checkpoint, conversation, params, cancelled)
 

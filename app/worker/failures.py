@@ -10,6 +10,7 @@ from llava_core.errors import (
     ContextError,
     CoreError,
     MemoryShortage,
+    NotANumber,
     PictureError,
     TemplateError,
 )
@@ -20,6 +21,7 @@ _KINDS: tuple[tuple[type[CoreError], type[StudioError]], ...] = (
     (MemoryShortage, OutOfMemory),
     (TemplateError, BadRequest),
     (CheckpointError, BadRequest),
+    (NotANumber, StudioError),
 )
 
 

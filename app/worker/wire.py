@@ -14,13 +14,17 @@ from app.protocol import (
     AnswerMessage,
     ChatChunk,
     ChatCompletion,
+    ChoiceLogprobs,
     ChunkChoice,
     Delta,
     FinishReason,
+    TokenLogprob,
+    TopLogprob,
     Usage,
 )
 from app.worker.backend import Piece
 from app.worker.ticket import Ticket
+from llava_core.engine.sampling import TokenName
 
 KEEP_ALIVE_SECONDS = 10.0
 KEEP_ALIVE = ": waiting in the queue\n\n"
@@ -30,9 +34,13 @@ DONE = "data: [DONE]\n\n"
 
 @dataclass
 class Answer:
-    """An answer as it grows, and what it looks like on the wire."""
+    """An answer as it grows, and what it looks like on the wire.
+
+    ``logprobs`` grows with it where the request asks for log-probabilities, and is None elsewhere.
+    """
 
     model: str
+    logprobs: list[TokenLogprob] | None = None
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
     text: str = ""
@@ -40,12 +48,16 @@ class Answer:
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
-    def add(self, piece: Piece) -> None:
-        """Take in the next piece."""
+    def add(self, piece: Piece) -> ChoiceLogprobs | None:
+        """Take in the next piece; returns its token's log-probability, where it is asked for."""
         self.text += piece.text
         self.finish_reason = piece.finish_reason or self.finish_reason
         self.prompt_tokens = piece.prompt_tokens
         self.completion_tokens = piece.completion_tokens
+        if self.logprobs is None or (told := token_logprob(piece)) is None:
+            return None
+        self.logprobs.append(told)
+        return ChoiceLogprobs(content=[told])
 
     def close(self) -> None:
         """The last piece has come; an answer that broke off without a reason was cancelled."""
@@ -59,9 +71,15 @@ class Answer:
             total_tokens=self.prompt_tokens + self.completion_tokens,
         )
 
-    def chunk(self, delta: Delta, finish_reason: FinishReason | None = None) -> str:
+    def chunk(
+        self,
+        delta: Delta,
+        finish_reason: FinishReason | None = None,
+        logprobs: ChoiceLogprobs | None = None,
+    ) -> str:
         """One event: more text, or why the answer ended."""
-        return self._event([ChunkChoice(delta=delta, finish_reason=finish_reason)])
+        choice = ChunkChoice(delta=delta, finish_reason=finish_reason, logprobs=logprobs)
+        return self._event([choice])
 
     def usage_chunk(self) -> str:
         """The event that ``stream_options.include_usage`` asks for: no choices, the counts."""
@@ -76,11 +94,15 @@ class Answer:
             choices=[
                 AnswerChoice(
                     message=AnswerMessage(content=self.text),
+                    logprobs=self._all_logprobs(),
                     finish_reason=self.finish_reason or "cancelled",
                 )
             ],
             usage=self.usage,
         )
+
+    def _all_logprobs(self) -> ChoiceLogprobs | None:
+        return None if self.logprobs is None else ChoiceLogprobs(content=self.logprobs)
 
     def _event(self, choices: list[ChunkChoice], usage: Usage | None = None) -> str:
         chunk = ChatChunk(
@@ -89,9 +111,28 @@ class Answer:
         return f"data: {chunk.model_dump_json(exclude_none=True)}\n\n"
 
 
+def token_logprob(piece: Piece) -> TokenLogprob | None:
+    """The piece's token as OpenAI tells it; None where the piece comes without a choice."""
+    choice = piece.choice
+    if choice is None or choice.logprob is None:
+        return None
+    top = [_likelihood(piece.names[token], logprob) for token, logprob in choice.top]
+    chosen = _likelihood(piece.names[choice.token_id], choice.logprob)
+    return TokenLogprob(**dict(chosen), top_logprobs=top)
+
+
+def _likelihood(name: TokenName, logprob: float) -> TopLogprob:
+    data = None if name.data is None else list(name.data)
+    return TopLogprob(token=name.text, logprob=logprob, bytes=data)
+
+
+def _answer(ticket: Ticket, model: str) -> Answer:
+    return Answer(model, [] if ticket.sampling.logprobs else None)
+
+
 async def whole(ticket: Ticket, model: str) -> ChatCompletion:
     """The answer when all of it is there; raises what :meth:`Ticket.pieces` raises."""
-    answer = Answer(model)
+    answer = _answer(ticket, model)
     async for piece in ticket.pieces():
         answer.add(piece)
     answer.close()
@@ -100,16 +141,16 @@ async def whole(ticket: Ticket, model: str) -> ChatCompletion:
 
 async def events(ticket: Ticket, model: str, include_usage: bool) -> AsyncIterator[str]:
     """The answer as server-sent events, in order; an error is the last of them."""
-    answer = Answer(model)
+    answer = _answer(ticket, model)
     yield answer.chunk(Delta(role="assistant", content=""))
     while not await ticket.news(KEEP_ALIVE_SECONDS):
         if not ticket.started.is_set():
             yield KEEP_ALIVE
     try:
         async for piece in ticket.pieces():
-            answer.add(piece)
-            if piece.text:
-                yield answer.chunk(Delta(content=piece.text))
+            logprobs = answer.add(piece)
+            if piece.text or logprobs:
+                yield answer.chunk(Delta(content=piece.text), logprobs=logprobs)
     except StudioError as error:
         yield f"data: {json.dumps(error.to_wire(ticket.request_id))}\n\n"
         return

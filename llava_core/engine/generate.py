@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from llava_core.conversation import Conversation
-from llava_core.engine.sampling import Sampler, SamplingParams
+from llava_core.engine.sampling import Choice, Sampler, SamplingParams, TokenName, TokenNames
 from llava_core.engine.text import IncrementalText, StopStrings
 from llava_core.model import Checkpoint, ModelInputs
 
@@ -23,7 +23,8 @@ class Piece:
 
     ``text`` is new text, empty while a character or a possible stop string is incomplete.
     ``token_id`` is None where no token was chosen (the last piece of an answer that was cut).
-    ``finish_reason`` is set on the last piece only.
+    ``finish_reason`` is set on the last piece only. ``choice`` is what the step chose, also where
+    its text is held back; ``names`` has the names of its tokens where log-probabilities are told.
     """
 
     text: str
@@ -31,6 +32,8 @@ class Piece:
     finish_reason: FinishReason | None
     prompt_tokens: int
     completion_tokens: int
+    choice: Choice | None = None
+    names: Mapping[int, TokenName] = field(default_factory=dict)
 
 
 def generate(
@@ -43,7 +46,8 @@ def generate(
 
     ``cancelled`` is asked before every step. The answer ends with "stop" (end token or stop
     string), "length" (``max_tokens`` or the end of the context) or "cancelled". Raises
-    :class:`llava_core.errors.ContextError` and :class:`llava_core.errors.TemplateError`.
+    :class:`llava_core.errors.ContextError`, :class:`llava_core.errors.TemplateError` and
+    :class:`llava_core.errors.NotANumber`.
     """
     params = params or SamplingParams()
     inputs = checkpoint.prepare(conversation)
@@ -58,13 +62,15 @@ def generate(
 
 
 @torch.inference_mode()
-def decode_steps(checkpoint: Checkpoint, inputs: ModelInputs, sampler: Sampler) -> Iterator[int]:
+def decode_steps(checkpoint: Checkpoint, inputs: ModelInputs, sampler: Sampler) -> Iterator[Choice]:
     """Token after token without end; each one costs one step of the model."""
+    seen = set(inputs.input_ids[0].tolist()) - {checkpoint.renderer.image_token_id}
     output = _forward(checkpoint, inputs.input_ids, None, **inputs.pictures)
     while True:
-        token = sampler.choose(output.logits[0, -1])
-        yield token
-        following = torch.tensor([[token]], device=checkpoint.device)
+        choice = sampler.pick(output.logits[0, -1], seen)
+        yield choice
+        seen.add(choice.token_id)
+        following = torch.tensor([[choice.token_id]], device=checkpoint.device)
         output = _forward(checkpoint, following, output.past_key_values)
 
 
@@ -85,33 +91,34 @@ class _Answer:
         self.finished = False
         self._ends = end_tokens(checkpoint)
         self._text = IncrementalText(checkpoint.tokenizer)
+        self._names = TokenNames(checkpoint.tokenizer) if params.logprobs is not None else None
         self._stop = StopStrings(params.stop)
         self._prompt_tokens = prompt_tokens
         self._most = most
         self._tokens = 0
         self._started = False
 
-    def add(self, token: int) -> Piece:
+    def add(self, choice: Choice) -> Piece:
         """Take in one token; the piece says what it adds, and whether it is the last."""
         self._tokens += 1
-        if token in self._ends:
-            return self._last(token, "stop", self._stop.push(self._text.flush()))
-        text = self._stop.push(self._text.push(token))
+        if choice.token_id in self._ends:
+            return self._last(choice, "stop", self._stop.push(self._text.flush()))
+        text = self._stop.push(self._text.push(choice.token_id))
         if self._stop.found:
-            return self._last(token, "stop", text)
+            return self._last(choice, "stop", text)
         if self._tokens >= self._most:
-            return self._last(token, "length", text + self._stop.push(self._text.flush()))
-        return self._piece(self._trimmed(text), token, None)
+            return self._last(choice, "length", text + self._stop.push(self._text.flush()))
+        return self._piece(self._trimmed(text), choice, None)
 
     def cut(self) -> Piece:
         """The last piece of an answer that nobody waits for any more."""
         return self._last(None, "cancelled", "")
 
-    def _last(self, token: int | None, reason: FinishReason, text: str) -> Piece:
+    def _last(self, choice: Choice | None, reason: FinishReason, text: str) -> Piece:
         self.finished = True
         if not self._stop.found:
             text += self._stop.flush()
-        return self._piece(self._trimmed(text), token, reason)
+        return self._piece(self._trimmed(text), choice, reason)
 
     def _trimmed(self, text: str) -> str:
         """Without the space that many templates leave between prompt and answer."""
@@ -120,8 +127,10 @@ class _Answer:
             self._started = bool(text)
         return text
 
-    def _piece(self, text: str, token: int | None, reason: FinishReason | None) -> Piece:
-        return Piece(text, token, reason, self._prompt_tokens, self._tokens)
+    def _piece(self, text: str, choice: Choice | None, reason: FinishReason | None) -> Piece:
+        token = choice.token_id if choice else None
+        names = self._names.of(choice) if self._names and choice else {}
+        return Piece(text, token, reason, self._prompt_tokens, self._tokens, choice, names)
 
 
 def end_tokens(checkpoint: Checkpoint) -> frozenset[int]:

@@ -13,8 +13,9 @@ from transformers import PreTrainedTokenizerFast
 
 from llava_core.conversation import Conversation, assistant, user
 from llava_core.engine.generate import Piece, generate
-from llava_core.engine.sampling import Sampler, SamplingParams, nucleus
+from llava_core.engine.sampling import Choice, Sampler, SamplingParams
 from llava_core.engine.text import MAX_PENDING, IncrementalText, StopStrings
+from llava_core.errors import NotANumber
 from llava_core.model import Checkpoint
 from tests.tiny_checkpoint import make_tokenizer
 
@@ -44,6 +45,72 @@ def test_greedy_equals_transformers_own(checkpoint: Checkpoint, talk: Conversati
     )[0, inputs.prompt_tokens :].tolist()
     ours = tokens(list(generate(checkpoint, talk, SamplingParams(max_tokens=24))))
     assert ours == theirs
+
+
+def test_a_repetition_penalty_equals_transformers_own(checkpoint: Checkpoint) -> None:
+    inputs = checkpoint.prepare(TALKS[1])
+    theirs = checkpoint.model.generate(  # type: ignore[operator]
+        input_ids=inputs.input_ids, max_new_tokens=24, do_sample=False, repetition_penalty=1.3
+    )[0, inputs.prompt_tokens :].tolist()
+    params = SamplingParams(max_tokens=24, repetition_penalty=1.3)
+    ours = tokens(list(generate(checkpoint, TALKS[1], params)))
+    assert ours == theirs
+    assert ours != tokens(list(generate(checkpoint, TALKS[1], SamplingParams(max_tokens=24))))
+
+
+def test_a_repetition_penalty_sees_text_and_no_pictures(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = []
+
+    def noted(sampler: Sampler, logits: torch.Tensor, seen: set[int]) -> Choice:
+        looked_at.append(set(seen))
+        return Choice(int(logits.argmax()))
+
+    monkeypatch.setattr(Sampler, "pick", noted)
+    said = tokens(answer(checkpoint, max_tokens=3))
+    prompt = set(checkpoint.prepare(TALKS[0]).input_ids[0].tolist())
+    text = prompt - {checkpoint.renderer.image_token_id}
+    assert len(text) == len(prompt) - 1
+    assert looked_at == [text, text | {said[0]}, text | set(said[:2])]
+
+
+def test_every_token_comes_with_its_log_probability(checkpoint: Checkpoint) -> None:
+    inputs = checkpoint.prepare(TALKS[0])
+    told = answer(checkpoint, max_tokens=12, logprobs=2)
+    said = torch.tensor([tokens(told)])
+    with torch.inference_mode():
+        ids = torch.cat([inputs.input_ids, said], 1)
+        logits = checkpoint.model(input_ids=ids, **inputs.pictures).logits[0, :-1].double()
+    expected = logits.log_softmax(-1)[-said.shape[1] :].gather(1, said.T)[:, 0]
+    given = [piece.choice.logprob for piece in told if piece.choice]
+    assert given == pytest.approx(expected.tolist(), abs=1e-4)
+    assert all(p.choice and p.choice.top[0] == (p.token_id, p.choice.logprob) for p in told)
+    assert all(p.choice and len(set(p.names)) == len(p.choice.top) == 2 for p in told)
+
+
+def test_nothing_is_told_unless_it_is_asked_for(checkpoint: Checkpoint) -> None:
+    pieces = answer(checkpoint, max_tokens=3)
+    assert [p.choice and p.choice.logprob for p in pieces] == [None] * 3
+    assert not any(piece.names for piece in pieces)
+
+
+def test_log_probabilities_come_with_their_own_step_although_the_text_is_held_back(
+    checkpoint: Checkpoint,
+) -> None:
+    whole = "".join(piece.text for piece in answer(checkpoint, max_tokens=12))
+    held = answer(checkpoint, max_tokens=12, stop=(f"{whole}never",), logprobs=0)
+    assert [piece.text for piece in held] == [""] * 11 + [whole]
+    assert all(piece.choice and piece.choice.logprob is not None for piece in held)
+
+
+def test_a_model_that_computes_no_number_says_so(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = checkpoint.model.get_output_embeddings()
+    monkeypatch.setattr(head, "forward", lambda states: states.new_full((1, 1, 300), torch.nan))
+    with pytest.raises(NotANumber, match="computed no number"):
+        answer(checkpoint)
 
 
 def test_a_seed_makes_it_repeatable_whatever_else_runs(checkpoint: Checkpoint) -> None:
@@ -217,37 +284,3 @@ def test_stop_strings_over_pieces(pieces: list[str], stop: list[str], shown: str
     stopper = StopStrings(stop)
     text = "".join(stopper.push(piece) for piece in pieces)
     assert text + ("" if stopper.found else stopper.flush()) == shown
-
-
-# --- sampling -------------------------------------------------------------------------------------
-
-
-def test_nucleus_keeps_the_smallest_set_that_reaches_top_p() -> None:
-    kept = nucleus(torch.tensor([0.1, 0.5, 0.3, 0.1]), 0.7)
-    assert torch.allclose(kept, torch.tensor([0.0, 0.625, 0.375, 0.0]))
-    assert torch.allclose(nucleus(torch.tensor([0.6, 0.4]), 0.01), torch.tensor([1.0, 0.0]))
-
-
-@pytest.mark.parametrize("temperature", [5e-324, 1e-30, 1e-3])
-def test_a_temperature_near_zero_is_like_zero(temperature: float) -> None:
-    sampler = Sampler(SamplingParams(temperature=temperature, seed=0))
-    assert sampler.choose(torch.tensor([0.0, 30_000.0, 29_999.0])) == 1
-
-
-def test_samples_follow_the_probabilities() -> None:
-    sampler = Sampler(SamplingParams(temperature=2.0, seed=0))
-    logits = torch.tensor([0.0, 2.0, -2.0])
-    counts = torch.bincount(torch.tensor([sampler.choose(logits) for _ in range(4000)]))
-    assert torch.allclose(counts / 4000, torch.softmax(logits / 2, 0), atol=0.03)
-
-
-def test_temperature_zero_is_the_most_likely_token() -> None:
-    assert Sampler(SamplingParams()).choose(torch.tensor([0.0, 3.0, 1.0])) == 1
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"temperature": -1}, {"top_p": 0}, {"top_p": 2}, {"max_tokens": 0}]
-)
-def test_values_out_of_range(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="must be"):
-        SamplingParams(**wrong)  # type: ignore[arg-type]

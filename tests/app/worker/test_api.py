@@ -94,17 +94,6 @@ def test_the_model_sees_the_picture_and_the_earlier_turns(start: Start) -> None:
     assert conversation.messages[1].text == "What is <image> here?"
 
 
-def test_sampling_reaches_the_model(start: Start) -> None:
-    backend = ScriptedBackend()
-    worker = start(backend, default_max_tokens=7)
-    worker.ask(temperature=0.5, top_p=0.9, seed=3, stop="\n", max_completion_tokens=2)
-    worker.ask()
-    asked, default = backend.samplings
-    assert (asked.temperature, asked.top_p, asked.seed) == (0.5, 0.9, 3)
-    assert (asked.stop, asked.max_tokens) == (["\n"], 2)
-    assert (default.temperature, default.max_tokens) == (0.0, 7)
-
-
 def test_an_answer_ended_by_max_tokens_says_so(start: Start) -> None:
     reply = start(ScriptedBackend()).ask(max_tokens=2)
     assert reply.json()["choices"][0] == {

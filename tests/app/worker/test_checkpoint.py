@@ -97,3 +97,41 @@ def test_a_conversation_longer_than_the_context_says_so(
 ) -> None:
     reply = start(real).ask("word " * (2 * real.info.context_length))
     assert (reply.status_code, reply.json()["error"]["code"]) == (400, "context_too_long")
+
+
+def test_a_real_checkpoint_tells_log_probabilities_of_every_token(
+    start: Callable[..., Worker], real: CheckpointBackend
+) -> None:
+    worker = start(real)
+    body = picture_question("red", logprobs=True, top_logprobs=3, temperature=1.0, seed=1)
+    whole = worker.client.post("/v1/chat/completions", json=body).json()
+    told = whole["choices"][0]["logprobs"]["content"]
+    assert len(told) == whole["usage"]["completion_tokens"]
+    data = b"".join(bytes(entry["bytes"] or []) for entry in told)
+    assert data.decode(errors="replace").strip() == whole["choices"][0]["message"]["content"]
+    for entry in told:
+        chances = [other["logprob"] for other in entry["top_logprobs"]]
+        assert chances == sorted(chances)[::-1] and len(chances) == 3
+        assert entry["logprob"] <= chances[0] <= 0
+    streamed = worker.client.post("/v1/chat/completions", json={**body, "stream": True})
+    choices = [json.loads(line)["choices"][0] for line in events(streamed.text)[:-1]]
+    parts = [choice["logprobs"]["content"] for choice in choices if "logprobs" in choice]
+    assert [entry for part in parts for entry in part] == told
+
+
+def test_every_parameter_reaches_a_real_checkpoint(
+    start: Callable[..., Worker], real: CheckpointBackend
+) -> None:
+    """Each of these alone leaves but one token to choose, whatever the temperature."""
+    worker = start(real)
+
+    def text(**more: Any) -> str:
+        body = picture_question("red", **more)
+        reply = worker.client.post("/v1/chat/completions", json=body).json()
+        return str(reply["choices"][0]["message"]["content"])
+
+    greedy = text()
+    for sure in ({"top_k": 1}, {"min_p": 1.0}, {"top_p": 1e-6}):
+        assert text(temperature=2.0, seed=5, **sure) == greedy
+    assert text(temperature=2.0, seed=5) != greedy
+    assert text(repetition_penalty=100.0) != greedy

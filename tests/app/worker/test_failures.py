@@ -19,6 +19,7 @@ from llava_core.errors import (
     ContextError,
     CoreError,
     MemoryShortage,
+    NotANumber,
     PictureError,
     TemplateError,
 )
@@ -32,6 +33,7 @@ from llava_core.errors import (
         (MemoryShortage("no room", "use 4bit"), OutOfMemory),
         (TemplateError("odd roles", "alternate"), BadRequest),
         (CheckpointError("no weights", "fetch them"), BadRequest),
+        (NotANumber("no number", "ask again"), StudioError),
     ],
 )
 def test_errors_of_the_core_keep_their_words(error: CoreError, kind: type[StudioError]) -> None:
