@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from app.controller.registry import Choice
 from app.errors import StudioError, WorkerLost, from_wire
-from app.protocol import REQUEST_ID_HEADER, ChatChunk, FinishReason, Usage
+from app.protocol import REQUEST_ID_HEADER, ChatChunk, FinishReason, TokenLogprob, Usage
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,10 @@ class Opened:
 
 @dataclass(frozen=True)
 class Text:
-    """More text of the answer."""
+    """More of the answer: text, and log-probabilities of its tokens where they are asked for."""
 
     text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,9 @@ def _parse(data: str) -> list[Event]:
         raise WorkerLost("The worker sent something that is not an answer.") from error
     events: list[Event] = []
     for choice in chunk.choices:
-        if choice.delta.content:
-            events.append(Text(choice.delta.content))
+        logprobs = tuple(choice.logprobs.content) if choice.logprobs else ()
+        if choice.delta.content or logprobs:
+            events.append(Text(choice.delta.content or "", logprobs))
         if choice.finish_reason:
             events.append(Finished(choice.finish_reason))
     if chunk.usage:

@@ -20,7 +20,7 @@ from app.controller.relay import Counted, Event, Finished, Opened, Relay, Text
 from app.db.records import Begun, Outcome
 from app.db.store import Store
 from app.errors import Busy, DatabaseBusy, StudioError, WorkerLost
-from app.protocol import FinishReason, Usage
+from app.protocol import FinishReason, TokenLogprob, Usage
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +43,10 @@ class Services:
 
 @dataclass
 class Progress:
-    """An answer as it grows."""
+    """An answer as it grows. ``logprobs`` are told and never stored."""
 
     text: str = ""
+    logprobs: list[TokenLogprob] = field(default_factory=list)
     finish_reason: FinishReason | None = None
     error: StudioError | None = None
     usage: Usage = field(default_factory=Usage)
@@ -55,7 +56,7 @@ class Progress:
     @property
     def nothing_yet(self) -> bool:
         """Whether another worker could begin it anew without anybody noticing."""
-        return not self.text and self.finish_reason is None
+        return not self.text and not self.logprobs and self.finish_reason is None
 
     def outcome(self) -> Outcome:
         """The state as it is stored."""
@@ -173,10 +174,11 @@ class Run:
                 if not self._opened.done():
                     self._opened.set_result(None)
                 return
-            case Text(text):
+            case Text(text, logprobs):
                 if self.progress.first_token_seconds is None:
                     self.progress.first_token_seconds = self._seconds()
                 self.progress.text += text
+                self.progress.logprobs += logprobs
             case Finished(reason):
                 self.progress.finish_reason = reason
             case Counted(usage):

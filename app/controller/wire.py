@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from app.controller.relay import Finished, Text
 from app.controller.run import Run
@@ -14,9 +14,10 @@ from app.protocol import (
     AnswerMessage,
     ChatChunk,
     ChatCompletion,
+    ChoiceLogprobs,
     ChunkChoice,
     Delta,
-    FinishReason,
+    TokenLogprob,
     Usage,
 )
 
@@ -34,6 +35,7 @@ async def whole(run: Run) -> ChatCompletion:
         choices=[
             AnswerChoice(
                 message=AnswerMessage(content=run.progress.text),
+                logprobs=_told(run.progress.logprobs),
                 finish_reason=run.progress.finish_reason or "cancelled",
             )
         ],
@@ -46,13 +48,17 @@ async def whole(run: Run) -> ChatCompletion:
 async def events(run: Run, include_usage: bool) -> AsyncIterator[str]:
     """The answer as server-sent events; an error is the last of them."""
     created = int(time.time())
-    yield _chunk(run, created, Delta(role="assistant", content=""))
+    yield _event(run, created, [ChunkChoice(delta=Delta(role="assistant", content=""))])
     try:
         async for event in run.events():
             if isinstance(event, Text):
-                yield _chunk(run, created, Delta(content=event.text))
+                choice = ChunkChoice(
+                    delta=Delta(content=event.text), logprobs=_told(event.logprobs)
+                )
+                yield _event(run, created, [choice])
             elif isinstance(event, Finished):
-                yield _chunk(run, created, Delta(), event.reason)
+                choice = ChunkChoice(delta=Delta(), finish_reason=event.reason)
+                yield _event(run, created, [choice])
     except StudioError as error:
         yield f"data: {json.dumps(error.to_wire(run.request_id))}\n\n"
         return
@@ -61,8 +67,8 @@ async def events(run: Run, include_usage: bool) -> AsyncIterator[str]:
     yield DONE
 
 
-def _chunk(run: Run, created: int, delta: Delta, reason: FinishReason | None = None) -> str:
-    return _event(run, created, [ChunkChoice(delta=delta, finish_reason=reason)])
+def _told(logprobs: Sequence[TokenLogprob]) -> ChoiceLogprobs | None:
+    return ChoiceLogprobs(content=list(logprobs)) if logprobs else None
 
 
 def _event(run: Run, created: int, choices: list[ChunkChoice], usage: Usage | None = None) -> str:

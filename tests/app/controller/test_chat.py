@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+from contextlib import closing
 
 import httpx
 
+from app.protocol import Sampling
 from tests.app.controller.conftest import Desk
 from tests.fakes import ScriptedBackend
 from tests.pictures import png, question
@@ -23,6 +26,25 @@ def test_an_answer_is_given_and_stored(desk: Desk, backend: ScriptedBackend) -> 
     assert answer["finish_reason"] == "stop" and answer["completion_tokens"] == 3
     assert answer["first_token_seconds"] <= answer["total_seconds"]
     assert backend.samplings[0].temperature == 0.5 and backend.samplings[0].seed == 3
+
+
+def test_sampling_reaches_the_worker_and_the_database(desk: Desk, backend: ScriptedBackend) -> None:
+    desk.add_worker(backend)
+    wanted = Sampling(
+        temperature=1.0,
+        top_k=40,
+        min_p=0.05,
+        repetition_penalty=1.1,
+        max_tokens=9,
+        stop=["\n"],
+        logprobs=True,
+        top_logprobs=2,
+    )
+    desk.ask(question("What?"), **wanted.model_dump(exclude_none=True))
+    assert backend.samplings == [wanted]
+    with closing(sqlite3.connect(desk.settings.data_dir / "studio.db")) as database:
+        [(stored,)] = database.execute("SELECT parameters FROM answers").fetchall()
+    assert Sampling.model_validate_json(stored) == wanted
 
 
 def test_the_stream_names_the_stored_answer(desk: Desk, backend: ScriptedBackend) -> None:

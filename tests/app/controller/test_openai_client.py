@@ -43,6 +43,19 @@ def test_a_streamed_answer(client: openai.OpenAI) -> None:
     assert chunks[-1].usage and chunks[-1].usage.total_tokens > 3
 
 
+def test_log_probabilities_streamed_and_not(client: openai.OpenAI) -> None:
+    asked = {"model": "scripted", "messages": [question("What is it?")]}
+    asked |= {"logprobs": True, "top_logprobs": 2}
+    whole = client.chat.completions.create(**asked).choices[0].logprobs  # type: ignore
+    assert [entry.token for entry in whole.content] == ["A ", "red ", "circle."]
+    assert [entry.logprob for entry in whole.content] == [-1, -2, -3]
+    end = whole.content[0].top_logprobs[1]
+    assert (end.token, end.logprob, end.bytes) == ("</s>", -9, None)
+    chunks = list(client.chat.completions.create(**asked, stream=True))  # type: ignore
+    parts = [chunk.choices[0].logprobs for chunk in chunks]
+    assert [part.content for part in parts if part] == [[entry] for entry in whole.content]
+
+
 def test_errors_are_the_clients_own(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError, match="There is no model 'other'"):
         client.chat.completions.create(model="other", messages=[question("What?")])
