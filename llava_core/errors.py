@@ -48,3 +48,11 @@ class MemoryShortage(CoreError):
 
 class NotANumber(CoreError):
     """Logits that no token can be chosen from: NaN or infinite."""
+
+
+class CacheTooSmall(CoreError):
+    """A conversation that does not fit into the engine's cache even alone."""
+
+
+class StepFailed(CoreError):
+    """The model failed in the middle of an answer, for a reason that nobody foresaw."""

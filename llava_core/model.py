@@ -22,10 +22,12 @@ class ModelInputs:
 
     ``input_ids``: (1, T) with one image token for each visual token; ``pictures``: the image
     processor's output, for LLaVA ``pixel_values`` (images, 3, H, W), empty without pictures.
+    ``visual_tokens`` says how many of them each picture has, in order.
     """
 
     input_ids: Tensor
     pictures: dict[str, Tensor] = field(default_factory=dict)
+    visual_tokens: tuple[int, ...] = ()
 
     @property
     def prompt_tokens(self) -> int:
@@ -58,6 +60,7 @@ class Checkpoint:
         """
         rendered = self.renderer.render(conversation, generation_prompt=True)
         pictures: dict[str, Tensor] = {}
+        counts: list[int] = []
         if rendered.images:
             processed = self.processor.image_processor(list(rendered.images), return_tensors="pt")
             counts = self.visual_token_counts(processed, len(rendered.images))
@@ -72,7 +75,8 @@ class Checkpoint:
                 needed=needed,
                 available=self.context_length,
             )
-        return ModelInputs(torch.tensor([rendered.token_ids], device=self.device), pictures)
+        ids = torch.tensor([rendered.token_ids], device=self.device)
+        return ModelInputs(ids, pictures, tuple(counts))
 
     def visual_token_counts(self, processed: dict[str, Any], number: int) -> list[int]:
         """How many visual tokens each processed picture takes, by the checkpoint's processor."""

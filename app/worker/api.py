@@ -15,7 +15,7 @@ from app.errors import StudioError
 from app.http import body_limit, check_secret, error_response, read_body, request_id
 from app.protocol import REQUEST_ID_HEADER, ModelList
 from app.settings import Settings
-from app.worker.backend import Backend
+from app.worker.backend import Backend, EngineBackend
 from app.worker.requests import conversation_of, parse, sampling_of
 from app.worker.service import Service
 from app.worker.ticket import Ticket
@@ -28,7 +28,10 @@ T = TypeVar("T")
 
 
 def create_app(
-    settings: Settings, backends: Sequence[Backend] = (), *, service: Service | None = None
+    settings: Settings,
+    backends: Sequence[Backend | EngineBackend] = (),
+    *,
+    service: Service | None = None,
 ) -> FastAPI:
     """The worker app. Without ``backends`` it says that it is loading until its service is opened.
 
@@ -88,8 +91,8 @@ async def _answer(request: Request, settings: Settings, service: Service) -> Res
     conversation = await asyncio.to_thread(conversation_of, chat.messages, settings)
     # Asked again: the worker may have begun to drain while the pictures were decoded.
     queue = service.queue_for(chat.model)
-    ticket = queue.submit(conversation, sampling_of(chat, settings), request_id(request))
-    model = queue.backend.info.id
+    ticket = await queue.submit(conversation, sampling_of(chat, settings), request_id(request))
+    model = queue.info.id
     headers = {REQUEST_ID_HEADER: ticket.request_id}
     if not chat.stream:
         answer = await _unless_gone(request, ticket, whole(ticket, model))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from app.protocol import FinishReason, ModelInfo, Sampling
 from llava_core.conversation import Conversation
+from llava_core.engine.engine import Engine
 from llava_core.engine.sampling import Choice, TokenName
 
 
@@ -53,3 +55,11 @@ class Backend(Protocol):
         ``cancelled`` is asked before each decode step; once it is true, the iterator ends. It runs
         in a thread of its own and is called for one request at a time.
         """
+
+
+@dataclass(frozen=True)
+class EngineBackend:
+    """One served model that answers many requests at once."""
+
+    info: ModelInfo
+    engine: Engine

@@ -10,10 +10,12 @@ from pathlib import Path
 from app.errors import NotFound
 from app.protocol import ModelInfo, Sampling
 from app.settings import BUNDLED, Settings
-from app.worker.backend import Backend, Piece
+from app.worker.backend import Backend, EngineBackend, Piece
+from app.worker.sampling import params_of
 from llava_core.conversation import Conversation
+from llava_core.engine.decoder import why_not
+from llava_core.engine.engine import Engine
 from llava_core.engine.generate import generate
-from llava_core.engine.sampling import SamplingParams
 from llava_core.loading import load_checkpoint
 from llava_core.model import Checkpoint
 
@@ -21,38 +23,32 @@ log = logging.getLogger(__name__)
 
 
 class CheckpointBackend:
-    """Generates with a checkpoint that is loaded in this process."""
+    """Generates with a checkpoint that is loaded in this process, one answer at a time."""
 
     def __init__(self, checkpoint: Checkpoint, source: str) -> None:
         self._checkpoint = checkpoint
-        self.info = ModelInfo(
-            id=model_id(source),
-            created=int(time.time()),
-            revision=checkpoint.revision,
-            precision=checkpoint.precision,
-            template=checkpoint.template_name,
-            context_length=checkpoint.context_length,
-            parameters=checkpoint.parameters,
-            sees=checkpoint.sees,
-            source=source,
-        )
+        self.info = info_of(checkpoint, source)
 
     def generate(
         self, conversation: Conversation, sampling: Sampling, cancelled: Callable[[], bool]
     ) -> Iterator[Piece]:
         """See :meth:`app.worker.backend.Backend.generate`."""
-        params = SamplingParams(
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            top_k=sampling.top_k,
-            min_p=sampling.min_p,
-            repetition_penalty=sampling.repetition_penalty,
-            max_tokens=sampling.max_tokens,
-            stop=tuple(sampling.stop),
-            seed=sampling.seed,
-            logprobs=sampling.top_logprobs if sampling.logprobs else None,
-        )
-        return generate(self._checkpoint, conversation, params, cancelled)
+        return generate(self._checkpoint, conversation, params_of(sampling), cancelled)
+
+
+def info_of(checkpoint: Checkpoint, source: str) -> ModelInfo:
+    """The checkpoint's entry in ``GET /v1/models``."""
+    return ModelInfo(
+        id=model_id(source),
+        created=int(time.time()),
+        revision=checkpoint.revision,
+        precision=checkpoint.precision,
+        template=checkpoint.template_name,
+        context_length=checkpoint.context_length,
+        parameters=checkpoint.parameters,
+        sees=checkpoint.sees,
+        source=source,
+    )
 
 
 def model_id(source: str) -> str:
@@ -83,7 +79,7 @@ def sources(settings: Settings, bundled: Path = BUNDLED) -> list[str]:
     return named
 
 
-def load_backends(settings: Settings) -> list[Backend]:
+def load_backends(settings: Settings) -> list[Backend | EngineBackend]:
     """Load all checkpoints, saying for each what it is and how much memory it takes.
 
     Raises :class:`app.errors.NotFound` and what :func:`llava_core.loading.load_checkpoint` raises.
@@ -91,13 +87,13 @@ def load_backends(settings: Settings) -> list[Backend]:
     return [load_backend(source, settings) for source in sources(settings)]
 
 
-def load_backend(source: str, settings: Settings) -> CheckpointBackend:
+def load_backend(source: str, settings: Settings) -> CheckpointBackend | EngineBackend:
     """Load one checkpoint in the precision and on the device that the settings say."""
     log.info("loading %s", source)
     started = time.monotonic()
     checkpoint = load_checkpoint(source, precision=settings.precision, device=settings.device)
-    backend = CheckpointBackend(checkpoint, source)
     footprint: int = checkpoint.model.get_memory_footprint()  # type: ignore[no-untyped-call]
+    backend = _backend(checkpoint, source, settings)
     log.info(
         "%s is ready after %.1f s: %.1f million parameters, %s, on %s, %.0f MB",
         backend.info.id,
@@ -108,3 +104,22 @@ def load_backend(source: str, settings: Settings) -> CheckpointBackend:
         footprint / 1e6,
     )
     return backend
+
+
+def _backend(
+    checkpoint: Checkpoint, source: str, settings: Settings
+) -> CheckpointBackend | EngineBackend:
+    """The engine, or plain generation of one answer at a time where it cannot run the model."""
+    reason = why_not(checkpoint.model)
+    if reason is not None:
+        log.warning("%s answers one request at a time: %s", model_id(source), reason)
+        return CheckpointBackend(checkpoint, source)
+    engine = Engine(checkpoint)
+    log.info(
+        "%s answers up to %d requests at once, with %.1f GB for %d tokens of context",
+        model_id(source),
+        engine.limits.running,
+        engine.cache_bytes / 1e9,
+        engine.capacity,
+    )
+    return EngineBackend(info_of(checkpoint, source), engine)

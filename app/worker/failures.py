@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import torch
-
 from app.errors import BadPicture, BadRequest, ContextTooLong, OutOfMemory, StudioError
+from llava_core.devices import is_out_of_memory
 from llava_core.errors import (
+    CacheTooSmall,
     CheckpointError,
     ContextError,
     CoreError,
     MemoryShortage,
     NotANumber,
     PictureError,
+    StepFailed,
     TemplateError,
 )
 
@@ -22,6 +23,8 @@ _KINDS: tuple[tuple[type[CoreError], type[StudioError]], ...] = (
     (TemplateError, BadRequest),
     (CheckpointError, BadRequest),
     (NotANumber, StudioError),
+    (CacheTooSmall, ContextTooLong),
+    (StepFailed, StudioError),
 )
 
 
@@ -35,13 +38,6 @@ def as_studio_error(error: Exception) -> StudioError:
     if is_out_of_memory(error):
         return OutOfMemory("The device ran out of memory while answering.")
     return StudioError(f"The model failed with {type(error).__name__}.")
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether the device or the machine had no room; torch has no type of its own for the CPU."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 def _sentence(message: str) -> str:

@@ -11,7 +11,7 @@ import time
 from collections import deque
 
 from app.errors import Busy
-from app.protocol import Sampling
+from app.protocol import ModelInfo, Sampling
 from app.worker.backend import Backend, Piece
 from app.worker.failures import as_studio_error
 from app.worker.ticket import Ticket
@@ -36,6 +36,11 @@ class ModelQueue:
         self._thread.start()
 
     @property
+    def info(self) -> ModelInfo:
+        """The model's description."""
+        return self.backend.info
+
+    @property
     def active(self) -> int:
         """Requests in work: 1 until the generation has really stopped."""
         return int(self._active is not None)
@@ -45,7 +50,9 @@ class ModelQueue:
         """Requests in the line."""
         return len(self._waiting)
 
-    def submit(self, conversation: Conversation, sampling: Sampling, request_id: str) -> Ticket:
+    async def submit(
+        self, conversation: Conversation, sampling: Sampling, request_id: str
+    ) -> Ticket:
         """Join the line; raises :class:`app.errors.Busy` where it is full."""
         ticket = Ticket(conversation, sampling, request_id, self._leave)
         with self._changed:

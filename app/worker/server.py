@@ -13,10 +13,11 @@ from typing import Any
 
 import uvicorn
 
+from app.errors import StudioError
 from app.ports import listen
 from app.settings import Settings
 from app.worker.api import create_app
-from app.worker.backend import Backend
+from app.worker.backend import Backend, EngineBackend
 from app.worker.checkpoint import load_backends
 from app.worker.failures import as_studio_error
 from app.worker.registration import Registrar
@@ -47,12 +48,16 @@ def run(settings: Settings) -> None:
 
 
 async def serve(settings: Settings, sock: socket.socket) -> None:
-    """Listen, load, register, and serve until a signal comes; then drain."""
+    """Listen, load, register, and serve until a signal comes; then drain.
+
+    Raises :class:`app.errors.StudioError` where a model has stopped working.
+    """
     service = Service(settings)
     app = create_app(settings, service=service)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
     server = _Server(config)
     stop = _stop_signal()
+    failures = _failures(service, stop)
     listening = asyncio.create_task(server.serve(sockets=[sock]))
     try:
         backends = await _unless_stopped(_loading(settings), stop)
@@ -62,6 +67,11 @@ async def serve(settings: Settings, sock: socket.socket) -> None:
     finally:
         server.should_exit = True
         await listening
+    if failures:
+        raise StudioError(
+            f"A model stopped working: {type(failures[0]).__name__}: {failures[0]}.",
+            "The launcher starts the worker again; the worker's log has the details.",
+        )
 
 
 async def _serve_until(stop: asyncio.Event, service: Service, settings: Settings) -> None:
@@ -75,6 +85,19 @@ async def _serve_until(stop: asyncio.Event, service: Service, settings: Settings
     if not await service.idle(DRAIN_SECONDS):
         log.warning("cancelled requests that were still in work after %.0f s", DRAIN_SECONDS)
     await registrar.close()
+
+
+def _failures(service: Service, stop: asyncio.Event) -> list[Exception]:
+    """What makes a model stop working; the worker stops then, too."""
+    failures: list[Exception] = []
+    loop = asyncio.get_running_loop()
+
+    def broken(error: Exception) -> None:
+        failures.append(error)
+        loop.call_soon_threadsafe(stop.set)
+
+    service.broken = broken
+    return failures
 
 
 def _stop_signal() -> asyncio.Event:
@@ -93,8 +116,8 @@ def _stop_signal() -> asyncio.Event:
 
 
 async def _unless_stopped(
-    work: asyncio.Future[list[Backend]], stop: asyncio.Event
-) -> list[Backend] | None:
+    work: asyncio.Future[list[Backend | EngineBackend]], stop: asyncio.Event
+) -> list[Backend | EngineBackend] | None:
     """The result of ``work``, or None where the stop signal comes first."""
     stopped = asyncio.create_task(stop.wait())
     either: list[asyncio.Future[Any]] = [work, stopped]
@@ -103,10 +126,10 @@ async def _unless_stopped(
     return work.result() if work.done() else None
 
 
-def _loading(settings: Settings) -> asyncio.Future[list[Backend]]:
+def _loading(settings: Settings) -> asyncio.Future[list[Backend | EngineBackend]]:
     """The models, loaded in a daemon thread, so that a stop signal need not wait for them."""
     loop = asyncio.get_running_loop()
-    loaded: asyncio.Future[list[Backend]] = loop.create_future()
+    loaded: asyncio.Future[list[Backend | EngineBackend]] = loop.create_future()
 
     def load() -> None:
         try:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from app.errors import Busy, UnknownModel
 from app.protocol import WorkerStatus
 from app.settings import Settings
-from app.worker.backend import Backend
+from app.worker.backend import Backend, EngineBackend
+from app.worker.engine import EngineQueue
 from app.worker.queue import ModelQueue
 
 Phase = Literal["loading", "ready", "draining"]
@@ -22,17 +23,24 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.phase: Phase = "loading"
-        self.queues: dict[str, ModelQueue] = {}
+        self.queues: dict[str, ModelQueue | EngineQueue] = {}
+        self.broken: Callable[[Exception], None] = lambda error: None
         # The same after a restart, so that the new process takes over the old one's registration.
         self.worker_id = f"{socket.gethostname()}-{settings.worker_port}"
 
-    def open(self, backends: Sequence[Backend]) -> None:
+    def open(self, backends: Sequence[Backend | EngineBackend]) -> None:
         """Serve these models, the first of them by default."""
         for backend in backends:
-            self.queues[backend.info.id] = ModelQueue(backend, self.settings.max_waiting)
+            self.queues[backend.info.id] = self._queue(backend)
         self.phase = "ready"
 
-    def queue_for(self, model: str) -> ModelQueue:
+    def _queue(self, backend: Backend | EngineBackend) -> ModelQueue | EngineQueue:
+        most = self.settings.max_waiting
+        if isinstance(backend, EngineBackend):
+            return EngineQueue(backend.engine, backend.info, most, lambda e: self.broken(e))
+        return ModelQueue(backend, most)
+
+    def queue_for(self, model: str) -> ModelQueue | EngineQueue:
         """The line of a model; an empty name means the first one.
 
         Raises :class:`app.errors.Busy` while loading or draining, :class:`app.errors.UnknownModel`.
@@ -53,7 +61,7 @@ class Service:
         return WorkerStatus(
             worker_id=self.worker_id,
             url=self.settings.worker_address,
-            models=[queue.backend.info for queue in self.queues.values()],
+            models=[queue.info for queue in self.queues.values()],
             active=sum(queue.active for queue in self.queues.values()),
             waiting=sum(queue.waiting for queue in self.queues.values()),
             draining=self.phase == "draining",

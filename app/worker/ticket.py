@@ -10,10 +10,18 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from typing import NamedTuple
 
 from app.protocol import Sampling
 from app.worker.backend import Piece
 from llava_core.conversation import Conversation
+
+
+class Place(NamedTuple):
+    """Where a request stands: how many are before it, and about how long it will wait."""
+
+    before: int
+    seconds: float
 
 
 class Ticket:
@@ -25,6 +33,7 @@ class Ticket:
         sampling: Sampling,
         request_id: str,
         leave: Callable[[Ticket], None],
+        place: Callable[[Ticket], Place | None] = lambda ticket: None,
     ) -> None:
         self.conversation = conversation
         self.sampling = sampling
@@ -32,6 +41,7 @@ class Ticket:
         self.started = threading.Event()
         self.cancelled = threading.Event()
         self._leave = leave
+        self._place = place
         self._loop = asyncio.get_running_loop()
         self._items: deque[Piece | Exception | None] = deque()
         self._news = asyncio.Event()
@@ -62,6 +72,11 @@ class Ticket:
             first = self._items[0]
             if isinstance(first, Exception):
                 raise first
+
+    @property
+    def place(self) -> Place | None:
+        """Where it stands in the line; None where that is not known, or it is in work."""
+        return self._place(self)
 
     def cancel(self) -> None:
         """Leave the line, or end the generation before its next decode step."""

@@ -27,8 +27,6 @@ from app.worker.ticket import Ticket
 from llava_core.engine.sampling import TokenName
 
 KEEP_ALIVE_SECONDS = 10.0
-KEEP_ALIVE = ": waiting in the queue\n\n"
-"""A comment in the event stream, which clients skip; sent only while a request waits."""
 DONE = "data: [DONE]\n\n"
 
 
@@ -139,13 +137,20 @@ async def whole(ticket: Ticket, model: str) -> ChatCompletion:
     return answer.completion()
 
 
+def keep_alive(ticket: Ticket) -> str:
+    """A comment in the event stream, which clients skip; sent only while a request waits."""
+    place = ticket.place
+    where = f", {place.before} before it, about {place.seconds:.0f} s" if place else ""
+    return f": waiting in the queue{where}\n\n"
+
+
 async def events(ticket: Ticket, model: str, include_usage: bool) -> AsyncIterator[str]:
     """The answer as server-sent events, in order; an error is the last of them."""
     answer = _answer(ticket, model)
     yield answer.chunk(Delta(role="assistant", content=""))
     while not await ticket.news(KEEP_ALIVE_SECONDS):
         if not ticket.started.is_set():
-            yield KEEP_ALIVE
+            yield keep_alive(ticket)
     try:
         async for piece in ticket.pieces():
             logprobs = answer.add(piece)

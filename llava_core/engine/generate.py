@@ -52,7 +52,7 @@ def generate(
     params = params or SamplingParams()
     inputs = checkpoint.prepare(conversation)
     room = checkpoint.context_length - inputs.prompt_tokens
-    answer = _Answer(checkpoint, params, inputs.prompt_tokens, min(params.max_tokens, room))
+    answer = Answer(checkpoint, params, inputs.prompt_tokens, min(params.max_tokens, room))
     steps = decode_steps(checkpoint, inputs, answer.sampler)
     while not answer.finished:
         if cancelled():
@@ -81,7 +81,7 @@ def _forward(checkpoint: Checkpoint, ids: Tensor, cache: Any, **pictures: Tensor
         )
 
 
-class _Answer:
+class Answer:
     """The state of one answer: its text so far, and whether it has ended."""
 
     def __init__(

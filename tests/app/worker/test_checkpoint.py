@@ -12,7 +12,8 @@ from PIL import Image
 
 from app.errors import NotFound
 from app.settings import Settings
-from app.worker.checkpoint import CheckpointBackend, load_backend, model_id, sources
+from app.worker.backend import EngineBackend
+from app.worker.checkpoint import load_backend, model_id, sources
 from tests.app.worker.conftest import Worker, data_url, events
 from tests.tiny_checkpoint import make_tiny_checkpoint
 
@@ -57,13 +58,15 @@ def test_a_model_is_called_like_its_folder_or_its_hub_id(
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> CheckpointBackend:
+def real(tmp_path_factory: pytest.TempPathFactory) -> EngineBackend:
     folder = tmp_path_factory.mktemp("models") / "tiny"
     make_tiny_checkpoint(folder)
-    return load_backend(str(folder), Settings(precision="32bit", device="cpu"))
+    backend = load_backend(str(folder), Settings(precision="32bit", device="cpu"))
+    assert isinstance(backend, EngineBackend)
+    return backend
 
 
-def test_it_describes_itself(real: CheckpointBackend) -> None:
+def test_it_describes_itself(real: EngineBackend) -> None:
     info = real.info
     assert (info.id, info.precision) == ("tiny", "32bit")
     assert info.context_length > 0 and info.parameters > 0
@@ -77,7 +80,7 @@ def picture_question(colour: str, **more: Any) -> dict[str, Any]:
 
 
 def test_a_real_checkpoint_answers_the_same_whole_and_streamed(
-    start: Callable[..., Worker], real: CheckpointBackend
+    start: Callable[..., Worker], real: EngineBackend
 ) -> None:
     worker = start(real)
     whole = worker.client.post("/v1/chat/completions", json=picture_question("red")).json()
@@ -93,14 +96,14 @@ def test_a_real_checkpoint_answers_the_same_whole_and_streamed(
 
 
 def test_a_conversation_longer_than_the_context_says_so(
-    start: Callable[..., Worker], real: CheckpointBackend
+    start: Callable[..., Worker], real: EngineBackend
 ) -> None:
     reply = start(real).ask("word " * (2 * real.info.context_length))
     assert (reply.status_code, reply.json()["error"]["code"]) == (400, "context_too_long")
 
 
 def test_a_real_checkpoint_tells_log_probabilities_of_every_token(
-    start: Callable[..., Worker], real: CheckpointBackend
+    start: Callable[..., Worker], real: EngineBackend
 ) -> None:
     worker = start(real)
     body = picture_question("red", logprobs=True, top_logprobs=3, temperature=1.0, seed=1)
@@ -120,7 +123,7 @@ def test_a_real_checkpoint_tells_log_probabilities_of_every_token(
 
 
 def test_every_parameter_reaches_a_real_checkpoint(
-    start: Callable[..., Worker], real: CheckpointBackend
+    start: Callable[..., Worker], real: EngineBackend
 ) -> None:
     """Each of these alone leaves but one token to choose, whatever the temperature."""
     worker = start(real)

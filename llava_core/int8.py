@@ -1,0 +1,71 @@
+"""8-bit linear layers for CPUs: weights and inputs in whole numbers, a scale for each row of each.
+
+The sums are exact integers, so a row's result does not depend on what else is in the batch. The
+products are torch._int_mm's, which oneDNN computes with whatever 8-bit instructions the processor
+has; bitsandbytes' 8-bit layers have no such path on CPUs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+LARGEST = 127
+
+
+class Int8Linear(nn.Module):
+    """Weight (outputs, inputs) in int8, a scale for each output; inputs quantised row by row."""
+
+    def __init__(self, weight: Tensor, scale: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.register_buffer("scale", scale)
+        self.register_buffer("bias", bias)
+        self.weight: Tensor
+        self.scale: Tensor
+        self.bias: Tensor | None
+
+    @classmethod
+    def quantise(cls, layer: nn.Linear) -> Int8Linear:
+        """The layer with its weights rounded to int8."""
+        weight = layer.weight.detach().float()
+        scale = weight.abs().amax(1).clamp_min(1e-12) / LARGEST
+        rounded = (weight / scale[:, None]).round().to(torch.int8)
+        return cls(rounded, scale, None if layer.bias is None else layer.bias.detach().float())
+
+    @classmethod
+    def join(cls, layers: Sequence[Int8Linear]) -> Int8Linear:
+        """One layer whose outputs are those of all, side by side."""
+        biases = [layer.bias for layer in layers if layer.bias is not None]
+        return cls(
+            torch.cat([layer.weight for layer in layers]),
+            torch.cat([layer.scale for layer in layers]),
+            torch.cat(biases) if biases else None,
+        )
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(..., inputs) -> (..., outputs)."""
+        rows = inputs.reshape(-1, inputs.shape[-1])
+        step = rows.abs().amax(-1, keepdim=True).clamp_min_(1e-12).div_(LARGEST)
+        whole = (rows / step).round_().to(torch.int8)
+        result = torch._int_mm(whole, self.weight.t()).to(inputs.dtype)
+        result = result.mul_(step).mul_(self.scale)
+        if self.bias is not None:
+            result = result.add_(self.bias)
+        return result.reshape(*inputs.shape[:-1], -1)
+
+
+def quantise_linears(model: nn.Module, skip: Sequence[str] = ()) -> int:
+    """Replace the linear layers below a module by 8-bit ones, but those named; returns how many."""
+    replaced = 0
+    for name, child in list(model.named_children()):
+        if name in skip:
+            continue
+        if type(child) is nn.Linear:
+            setattr(model, name, Int8Linear.quantise(child))
+            replaced += 1
+        else:
+            replaced += quantise_linears(child, skip)
+    return replaced
