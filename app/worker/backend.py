@@ -13,7 +13,7 @@ from llava_core.engine.sampling import Choice, TokenName
 
 
 class Piece(Protocol):
-    """A step of an answer; :class:`llava_core.engine.generate.Piece` is one."""
+    """A step of an answer; :class:`llava_core.engine.answer.Piece` is one."""
 
     @property
     def text(self) -> str:

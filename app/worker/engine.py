@@ -14,8 +14,8 @@ from app.worker.failures import as_studio_error
 from app.worker.sampling import params_of
 from app.worker.ticket import Place, Ticket
 from llava_core.conversation import Conversation
+from llava_core.engine.answer import Piece
 from llava_core.engine.engine import Engine
-from llava_core.engine.generate import Piece
 from llava_core.engine.request import Request
 from llava_core.errors import CoreError
 

@@ -12,10 +12,10 @@ import torch
 
 from llava_core.conversation import Conversation
 from llava_core.devices import free_memory, is_out_of_memory
+from llava_core.engine.answer import Answer
 from llava_core.engine.blocks import BlockPool
 from llava_core.engine.decoder import Decoder
 from llava_core.engine.features import FeatureCache
-from llava_core.engine.generate import Answer
 from llava_core.engine.keys_values import KeysValues
 from llava_core.engine.linear import pack_linears
 from llava_core.engine.request import Emit, Request

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from llava_core.engine.answer import Answer, Piece
 from llava_core.engine.blocks import Key, Owned
-from llava_core.engine.generate import Answer, Piece
 from llava_core.errors import CoreError
 from llava_core.model import ModelInputs
 

@@ -12,7 +12,8 @@ from tokenizers import Tokenizer, decoders, models
 from transformers import PreTrainedTokenizerFast
 
 from llava_core.conversation import Conversation, assistant, user
-from llava_core.engine.generate import Piece, generate
+from llava_core.engine.answer import Piece
+from llava_core.engine.generate import generate
 from llava_core.engine.sampling import Choice, Sampler, SamplingParams
 from llava_core.engine.text import MAX_PENDING, IncrementalText, StopStrings
 from llava_core.errors import NotANumber
