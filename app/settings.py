@@ -46,6 +46,12 @@ class Settings(BaseSettings):
         120.0, gt=0, description="longest silence from a worker in the middle of an answer"
     )
     max_waiting: int = Field(64, ge=0, description="requests that may wait in a worker's queue")
+    max_running: int = Field(
+        0, ge=0, description="answers that a model writes at once; 0: 8 on a CPU, 32 on a GPU"
+    )
+    cache_gb: float = Field(
+        0.0, ge=0, description="memory for conversations of each model, in GB; 0: from what is free"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="log level")
 
     @property

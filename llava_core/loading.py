@@ -57,6 +57,7 @@ def load_checkpoint(
         raise CheckpointError(
             f"cannot use device {device!r}: {error}", "Use --device cpu."
         ) from error
+    log.info("%s", memory_words(folder.name, weights.parameters, free_memory(on)))
     chosen = choose_precision(on, precision, weights.parameters * 4)
     model = _load_model(folder, chosen, on)
     processor = load_processor(folder)
@@ -159,6 +160,12 @@ def _preferred(device: torch.device, bfloat16: bool) -> list[Precision]:
     if device.type == "mps":
         return ["16bit"]
     return ["32bit", "16bit", "8bit", "4bit"] if bfloat16 else ["32bit", "8bit", "4bit"]
+
+
+def memory_words(name: str, parameters: int, free: int) -> str:
+    """What a model takes in each precision, told before it is loaded; ``free`` in bytes."""
+    sizes = (f"{_needed(p, parameters * 4) / 1e9:.1f} GB in {p}" for p in BYTES_PER_PARAMETER)
+    return f"{name} takes about {', '.join(sizes)}; {free / 1e9:.1f} GB are free"
 
 
 def _needed(precision: Precision, bytes_32bit: int) -> int:

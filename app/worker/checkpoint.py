@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from app.errors import NotFound
@@ -14,8 +15,9 @@ from app.worker.backend import Backend, EngineBackend, Piece
 from app.worker.sampling import params_of
 from llava_core.conversation import Conversation
 from llava_core.engine.decoder import why_not
-from llava_core.engine.engine import Engine
+from llava_core.engine.engine import Engine, Memory, default_limits, default_memory
 from llava_core.engine.generate import generate
+from llava_core.engine.scheduler import Limits
 from llava_core.loading import load_checkpoint
 from llava_core.model import Checkpoint
 
@@ -114,7 +116,7 @@ def _backend(
     if reason is not None:
         log.warning("%s answers one request at a time: %s", model_id(source), reason)
         return CheckpointBackend(checkpoint, source)
-    engine = Engine(checkpoint)
+    engine = Engine(checkpoint, _limits(checkpoint, settings), _memory(checkpoint, settings))
     log.info(
         "%s answers up to %d requests at once, with %.1f GB for %d tokens of context",
         model_id(source),
@@ -123,3 +125,14 @@ def _backend(
         engine.capacity,
     )
     return EngineBackend(info_of(checkpoint, source), engine)
+
+
+def _limits(checkpoint: Checkpoint, settings: Settings) -> Limits:
+    limits = default_limits(checkpoint.device)
+    return replace(limits, running=settings.max_running) if settings.max_running else limits
+
+
+def _memory(checkpoint: Checkpoint, settings: Settings) -> Memory:
+    if settings.cache_gb:
+        return Memory.shared_out(int(settings.cache_gb * 1e9))
+    return default_memory(checkpoint.device)

@@ -42,6 +42,11 @@ class Memory:
     keys_values: int
     features: int
 
+    @classmethod
+    def shared_out(cls, total: int) -> Memory:
+        """A tenth for features, the rest for keys and values."""
+        return cls(keys_values=total - total // 10, features=total // 10)
+
 
 @dataclass
 class Figures:
@@ -68,7 +73,7 @@ class Engine:
     ) -> None:
         self.checkpoint = checkpoint
         self.limits = limits or default_limits(checkpoint.device)
-        memory = memory or default_memory(checkpoint)
+        memory = memory or default_memory(checkpoint.device)
         decoder = Decoder(checkpoint.model)
         pack_linears(checkpoint.model)
         size = KeysValues.bytes_of_block(decoder.shape, BLOCK, checkpoint.dtype)
@@ -309,9 +314,7 @@ def default_limits(device: torch.device) -> Limits:
     return Limits(running=32, rows_alone=2048, rows_beside=512)
 
 
-def default_memory(checkpoint: Checkpoint) -> Memory:
+def default_memory(device: torch.device) -> Memory:
     """A quarter of a CPU's free memory, at most 4 GB, or most of a GPU's that is left."""
-    free = free_memory(checkpoint.device)
-    share, most = (0.25, 4e9) if checkpoint.device.type == "cpu" else (0.8, 64e9)
-    total = int(min(free * share, most))
-    return Memory(keys_values=total * 9 // 10, features=total // 10)
+    share, most = (0.25, 4e9) if device.type == "cpu" else (0.8, 64e9)
+    return Memory.shared_out(int(min(free_memory(device) * share, most)))

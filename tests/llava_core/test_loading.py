@@ -15,7 +15,13 @@ from llava_core.conversation import Conversation, user
 from llava_core.engine.generate import generate
 from llava_core.engine.sampling import SamplingParams
 from llava_core.errors import CheckpointError, ContextError, MemoryShortage
-from llava_core.loading import DEFAULT_SEES, HEADROOM, choose_precision, load_checkpoint
+from llava_core.loading import (
+    DEFAULT_SEES,
+    HEADROOM,
+    choose_precision,
+    load_checkpoint,
+    memory_words,
+)
 from llava_core.model import Checkpoint, Precision
 from llava_core.weights import inspect_weights
 from tests.tiny_checkpoint import (
@@ -222,3 +228,8 @@ def test_a_language_model_alone_is_refused(tmp_path: Path) -> None:
 def test_a_device_that_is_not_there(folder: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot use device"):
         load_checkpoint(folder, "32bit", "cuda:7")
+
+
+def test_what_each_precision_takes_is_told_before_loading() -> None:
+    words = memory_words("llava-1.5-7b-hf", 7_000_000_000, 20_000_000_000)
+    assert "28.2 GB in 32bit" in words and "5.8 GB in 4bit" in words and "20.0 GB are free" in words

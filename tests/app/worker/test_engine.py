@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,8 +16,9 @@ from torch import Tensor
 
 from app.errors import Busy, StudioError
 from app.protocol import ModelInfo, Sampling
+from app.settings import Settings
 from app.worker.backend import EngineBackend
-from app.worker.checkpoint import info_of
+from app.worker.checkpoint import info_of, load_backend
 from app.worker.engine import EngineQueue
 from app.worker.ticket import Ticket
 from app.worker.wire import keep_alive
@@ -70,6 +72,14 @@ def backend(checkpoint: Checkpoint, running: int = 8) -> EngineBackend:
     return EngineBackend(info_of(checkpoint, "tiny"), Engine(checkpoint, Limits(running=running)))
 
 
+def until(true: Callable[[], bool]) -> None:
+    """Wait until it is so."""
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline, "it has not come about"
+        time.sleep(0.01)
+
+
 def test_many_people_get_the_answers_that_they_would_get_alone(
     start: Callable[..., Worker], checkpoint: Checkpoint
 ) -> None:
@@ -93,7 +103,9 @@ def test_requests_beyond_the_limit_wait_and_are_answered(
     gate.open.clear()
     with ThreadPoolExecutor(4) as pool:
         replies = [pool.submit(worker.ask, f"Question {n}?", max_tokens=4) for n in range(4)]
-        worker.until(active=1, waiting=3)
+        until(
+            lambda: sum(worker.client.get("/health").json()[n] for n in ("active", "waiting")) == 4
+        )
         gate.open.set()
         assert all(reply.result().status_code == 200 for reply in replies)
     assert gate.most == 2
@@ -216,3 +228,11 @@ def test_a_stream_names_the_reason_of_its_end(
     body = {**question("What is it?", max_tokens=3), "stream": True}
     *_, last, done = events(worker.client.post("/v1/chat/completions", json=body).text)
     assert json.loads(last)["choices"][0]["finish_reason"] == "length" and done == "[DONE]"
+
+
+def test_settings_bound_answers_at_once_and_memory(folder: Path) -> None:
+    settings = Settings(precision="32bit", device="cpu", max_running=3, cache_gb=0.001)
+    loaded = load_backend(str(folder), settings)
+    assert isinstance(loaded, EngineBackend)
+    assert loaded.engine.limits.running == 3
+    assert 0 < loaded.engine.cache_bytes <= 0.9e6
