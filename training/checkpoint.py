@@ -150,8 +150,9 @@ def write_results(plan: Plan, output: Path) -> dict[int, Table]:
 
 
 SCENES_DRAWN_OTHERWISE = (
-    "The same checkpoint on scenes drawn in other manners than any it was trained on (mean over "
-    "types), its descriptions of one to five things anywhere, and pictures of nothing known "
+    "The same checkpoint on scenes drawn wholly in one manner (mean over types; the other renderer "
+    "and 1024 pixels never occur in training; outlines, dark pages and JPEG do, among others), its "
+    "descriptions of one to five things anywhere, and pictures of nothing known "
     "(`python -m training.abilities`):"
 )
 PARTS_THAT_TRAIN = ("tower", "language", "stage1", "stage2", "stage2b")

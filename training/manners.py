@@ -1,7 +1,8 @@
-"""The same scenes drawn in manners that training never drew: for evaluation only.
+"""The same scenes drawn wholly in one manner: for evaluation only.
 
-Each manner changes one thing and leaves the scene's symbols as they are, so that the questions and
-their right answers stay the same.
+The other renderer and large pictures never occur in training; outlines, dark pages and JPEG occur
+there among others. Each manner changes one thing and leaves the scene's symbols as they are, so
+that the questions and their right answers stay the same.
 """
 
 from __future__ import annotations
