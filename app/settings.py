@@ -33,6 +33,9 @@ class Settings(BaseSettings):
         description="checkpoint folder or hub id; repeatable; default: the bundled ones",
     )
     precision: Precision = Field("auto", description="precision of the weights")
+    merge_adapters: bool = Field(
+        True, description="put LoRA adapters into the weights, where these are whole"
+    )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     secret: str = Field("", description="shared secret of controller and workers")
 

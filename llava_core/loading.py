@@ -16,6 +16,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from transformers import AutoModelForImageTextToText, BitsAndBytesConfig, PreTrainedModel
 
+from llava_core.adapters import adapt, base_of, is_adapter
 from llava_core.devices import free_memory, native_bfloat16, pick_device
 from llava_core.errors import CheckpointError, MemoryShortage
 from llava_core.model import Checkpoint, Precision
@@ -43,13 +44,17 @@ def load_checkpoint(
     source: str | Path,
     precision: Precision | Literal["auto"] = "auto",
     device: str = "auto",
+    merge: bool = True,
 ) -> Checkpoint:
-    """Load a checkpoint from a folder or a hub id.
+    """Load a checkpoint, or a LoRA adapter with its checkpoint, from a folder or a hub id.
 
-    Raises :class:`CheckpointError` where it is not a LLaVA checkpoint in transformers format with
-    safetensors weights, and :class:`MemoryShortage` where it does not fit.
+    ``merge``: adapters go into the weights where these are whole. Raises :class:`CheckpointError`
+    where it is not a LLaVA checkpoint in transformers format with safetensors weights, and
+    :class:`MemoryShortage` where it does not fit.
     """
     folder = folder_of(str(source))
+    if is_adapter(folder):
+        return adapt(load_checkpoint(base_of(folder), precision, device), folder, merge)
     weights = inspect_weights(folder)
     try:
         on = pick_device(device)

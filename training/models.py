@@ -13,13 +13,14 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
+from llava_core.adapters import with_adapter
 from llava_core.assembling import add_image_token, assemble, build_processor
 from llava_core.errors import CheckpointError
 from llava_core.loading import load_checkpoint
 from llava_core.model import Checkpoint, Precision
 from llava_core.templates import NAMED_TEMPLATES, Renderer
 from llava_core.towers import load_tower
-from llava_core.training.tuning import merge, with_adapter
+from llava_core.training.tuning import merge
 from training.recipe import ModelPart, Recipe
 
 ADAPTER = "adapter"

@@ -53,10 +53,17 @@ def info_of(checkpoint: Checkpoint, source: str) -> ModelInfo:
     )
 
 
+NAMELESS = ("checkpoint", "adapter")
+"""Folders of a run that are called after the run."""
+
+
 def model_id(source: str) -> str:
     """The name under which a checkpoint is served: its folder's name, or its hub id."""
     path = Path(source)
-    return path.resolve().name if path.is_dir() else source
+    if not path.is_dir():
+        return source
+    folder = path.resolve()
+    return folder.parent.name if folder.name in NAMELESS else folder.name
 
 
 def sources(settings: Settings, bundled: Path = BUNDLED) -> list[str]:
@@ -93,7 +100,9 @@ def load_backend(source: str, settings: Settings) -> CheckpointBackend | EngineB
     """Load one checkpoint in the precision and on the device that the settings say."""
     log.info("loading %s", source)
     started = time.monotonic()
-    checkpoint = load_checkpoint(source, precision=settings.precision, device=settings.device)
+    checkpoint = load_checkpoint(
+        source, settings.precision, settings.device, merge=settings.merge_adapters
+    )
     footprint: int = checkpoint.model.get_memory_footprint()  # type: ignore[no-untyped-call]
     backend = _backend(checkpoint, source, settings)
     log.info(

@@ -169,6 +169,12 @@ def language_model_of(model: PreTrainedModel) -> nn.Module:
     return found
 
 
+def tower_and_projector(model: PreTrainedModel) -> nn.ModuleList:
+    """What looks at pictures."""
+    inner: Any = model.model
+    return nn.ModuleList([inner.vision_tower, inner.multi_modal_projector])
+
+
 def why_not(model: PreTrainedModel) -> str | None:
     """Why this decoder cannot run a model's language part; None where it can."""
     config: Any = model.config.get_text_config()

@@ -14,7 +14,7 @@ from llava_core.conversation import Conversation
 from llava_core.devices import free_memory, is_out_of_memory
 from llava_core.engine.answer import Answer
 from llava_core.engine.blocks import BlockPool
-from llava_core.engine.decoder import Decoder
+from llava_core.engine.decoder import Decoder, tower_and_projector
 from llava_core.engine.features import FeatureCache
 from llava_core.engine.keys_values import KeysValues
 from llava_core.engine.linear import pack_linears
@@ -75,7 +75,7 @@ class Engine:
         self.limits = limits or default_limits(checkpoint.device)
         memory = memory or default_memory(checkpoint.device)
         decoder = Decoder(checkpoint.model)
-        pack_linears(checkpoint.model)
+        pack_linears(tower_and_projector(checkpoint.model))
         size = KeysValues.bytes_of_block(decoder.shape, BLOCK, checkpoint.dtype)
         useful = 4 * self.limits.running * checkpoint.context_length // BLOCK
         blocks = max(min(memory.keys_values // size, useful), 1)

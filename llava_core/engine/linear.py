@@ -50,12 +50,9 @@ def head_product(layer: nn.Module, embeddings: nn.Module, eight_bit: bool = Fals
 
 
 def pack_linears(model: nn.Module) -> None:
-    """Lay out the weights of all float32 linear layers below a module on a CPU; it works on.
-
-    Layers that :func:`product_of` has emptied are left as they are.
-    """
+    """Lay out the weights of all float32 linear layers below a module on a CPU; it works on."""
     for name, child in list(model.named_children()):
-        if type(child) is nn.Linear and child.weight.numel() and _packs(child.weight):
+        if type(child) is nn.Linear and _packs(child.weight):
             setattr(model, name, PackedLinear(child.weight.detach(), _detached(child.bias)))
         else:
             pack_linears(child)
@@ -63,7 +60,8 @@ def pack_linears(model: nn.Module) -> None:
 
 def is_bitsandbytes_int8(layer: nn.Module) -> bool:
     """Whether it is bitsandbytes' 8-bit layer (https://arxiv.org/abs/2208.07339)."""
-    return type(layer).__name__ == "Linear8bitLt"
+    kind = type(layer)  # PEFT's layer around one has the same name
+    return kind.__name__ == "Linear8bitLt" and kind.__module__.startswith("bitsandbytes")
 
 
 def on_cpu(layer: nn.Module) -> bool:

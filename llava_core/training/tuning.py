@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
+from llava_core.adapters import quietly
 from llava_core.assembling import freeze_for_stage
 from llava_core.training.optim import Muon
 
@@ -74,7 +72,7 @@ def set_up(model: Any, trains: Trains, lora: Lora | None = None) -> Any:
     if _quantised(model):
         ready: Any = prepare_model_for_kbit_training
         model = ready(model, use_gradient_checkpointing=False)
-    with _quietly():
+    with quietly():
         adapted = get_peft_model(model, _lora_config(lora or Lora()))
     for name, parameter in adapted.get_base_model().named_parameters():
         if name in learnt:
@@ -135,22 +133,6 @@ def _rate_of(name: str, rates: Rates) -> float:
     if "vision_tower" in name:
         return rates.base if rates.tower is None else rates.tower
     return rates.base
-
-
-def with_adapter(model: Any, folder: Path) -> Any:
-    """The model with the adapter that is kept in ``folder``."""
-    from peft import PeftModel
-
-    with _quietly():
-        return PeftModel.from_pretrained(model, str(folder))
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """PEFT uses a former name of something in transformers."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        yield
 
 
 def merge(model: Any) -> Any:

@@ -19,6 +19,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from llava_core.adapters import with_adapter
 from llava_core.conversation import Conversation, user
 from llava_core.engine.generate import generate
 from llava_core.engine.sampling import SamplingParams
@@ -28,7 +29,6 @@ from llava_core.model import Checkpoint
 from llava_core.training.records import DataError
 from llava_core.training.state import load_trained
 from llava_core.training.task import TrainingError
-from llava_core.training.tuning import with_adapter
 from tests.training import tiny_runs
 from tests.training.tiny_runs import (
     Stage,
