@@ -1,5 +1,6 @@
 # make chat    set up and start the app          make test    all tests, a real browser included
 # make tiny    train the bundled checkpoints     make lint    style and types
+# make bench-engine    answers against transformers and llama.cpp, as docs/benchmarks.md has them
 #
 # Each target sets up .venv first; where requirements have not changed that takes no time.
 # QUICK=1 make tiny proves the same path in minutes. ARGS="--port 8000" make chat passes flags on.
@@ -15,9 +16,9 @@ TORCH := $(shell grep '^torch==' requirements.txt)
 RUNTIME := $(VENV)/.runtime-$(shell cat requirements.txt | cksum | cut -d' ' -f1)
 DEVELOPMENT := $(VENV)/.development-$(shell cat requirements.txt requirements-dev.txt | cksum | cut -d' ' -f1)
 
-.PHONY: help chat test lint tiny
+.PHONY: help chat test lint tiny bench-engine
 help:
-	@sed -n '1,7s/^# \{0,1\}//p' Makefile
+	@sed -n '1,8s/^# \{0,1\}//p' Makefile
 
 chat: $(RUNTIME)
 	@exec $(PY) app.py $(ARGS)
@@ -33,6 +34,11 @@ test: $(DEVELOPMENT)
 lint: $(DEVELOPMENT)
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy app llava_core training
+
+# The peers: transformers' server comes with the tests' requirements; ARGS=--build-llama once
+# builds llama.cpp's. Measure on a machine that does nothing else.
+bench-engine: $(DEVELOPMENT)
+	@exec $(PY) -m benchmarks.engine $(if $(QUICK),--quick) $(ARGS)
 
 $(PY):
 	@python="$$(.ci/python)" && \
