@@ -37,8 +37,13 @@ class Int8Linear(nn.Module):
 
     @classmethod
     def join(cls, layers: Sequence[Int8Linear]) -> Int8Linear:
-        """One layer whose outputs are those of all, side by side."""
+        """One layer whose outputs are those of all, side by side.
+
+        Raises ``ValueError`` where only some have a bias.
+        """
         biases = [layer.bias for layer in layers if layer.bias is not None]
+        if biases and len(biases) < len(layers):
+            raise ValueError("of layers with the same input, either all have a bias or none")
         return cls(
             torch.cat([layer.weight for layer in layers]),
             torch.cat([layer.scale for layer in layers]),
@@ -54,7 +59,7 @@ class Int8Linear(nn.Module):
         result = result.mul_(step).mul_(self.scale)
         if self.bias is not None:
             result = result.add_(self.bias)
-        return result.reshape(*inputs.shape[:-1], -1)
+        return result.reshape(*inputs.shape[:-1], len(self.weight))
 
 
 def quantise_linears(model: nn.Module, skip: Sequence[str] = ()) -> int:

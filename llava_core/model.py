@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixi
 
 from llava_core.conversation import Conversation
 from llava_core.errors import ContextError
-from llava_core.templates import Renderer, expand_image_tokens
+from llava_core.templates import Rendered, Renderer, expand_image_tokens
 
 Precision = Literal["32bit", "16bit", "8bit", "4bit"]
 
@@ -22,12 +23,14 @@ class ModelInputs:
 
     ``input_ids``: (1, T) with one image token for each visual token; ``pictures``: the image
     processor's output, for LLaVA ``pixel_values`` (images, 3, H, W), empty without pictures.
-    ``visual_tokens`` says how many of them each picture has, in order.
+    ``visual_tokens`` says how many of them each picture has, in order; ``answer`` where the tokens
+    of the last answer begin and end, if there is one.
     """
 
     input_ids: Tensor
     pictures: dict[str, Tensor] = field(default_factory=dict)
     visual_tokens: tuple[int, ...] = ()
+    answer: tuple[int, int] | None = None
 
     @property
     def prompt_tokens(self) -> int:
@@ -58,7 +61,19 @@ class Checkpoint:
 
         Raises :class:`ContextError` where no token of an answer would fit any more.
         """
-        rendered = self.renderer.render(conversation, generation_prompt=True)
+        return self._inputs(self.renderer.render(conversation, generation_prompt=True), room=1)
+
+    def prepare_answered(self, conversation: Conversation) -> ModelInputs:
+        """The same with the answer that ends the conversation, whose tokens are marked.
+
+        Raises :class:`ContextError` where it is longer than the context, and ``ValueError`` where
+        the last message is no answer.
+        """
+        if conversation.awaits_answer:
+            raise ValueError("the last message is no answer")
+        return self._inputs(self.renderer.render(conversation, generation_prompt=False), room=0)
+
+    def _inputs(self, rendered: Rendered, room: int) -> ModelInputs:
         pictures: dict[str, Tensor] = {}
         counts: list[int] = []
         if rendered.images:
@@ -66,7 +81,7 @@ class Checkpoint:
             counts = self.visual_token_counts(processed, len(rendered.images))
             pictures = self._on_device(processed)
             rendered = expand_image_tokens(rendered, self.renderer.image_token_id, counts)
-        needed = len(rendered.token_ids) + 1
+        needed = len(rendered.token_ids) + room
         if needed > self.context_length:
             raise ContextError(
                 f"the conversation takes {needed} tokens; the model has room for "
@@ -76,7 +91,7 @@ class Checkpoint:
                 available=self.context_length,
             )
         ids = torch.tensor([rendered.token_ids], device=self.device)
-        return ModelInputs(ids, pictures, tuple(counts))
+        return ModelInputs(ids, pictures, tuple(counts), last_run(rendered.loss_mask))
 
     def visual_token_counts(self, processed: dict[str, Any], number: int) -> list[int]:
         """How many visual tokens each processed picture takes, by the checkpoint's processor."""
@@ -98,3 +113,14 @@ class Checkpoint:
     def dtype(self) -> torch.dtype:
         """The type of the weights that are not quantised; pixel values are given in it."""
         return next(p.dtype for p in self.model.parameters() if p.is_floating_point())
+
+
+def last_run(mask: Sequence[bool]) -> tuple[int, int] | None:
+    """Where the last run of True begins and ends; None where there is none."""
+    end = len(mask)
+    while end and not mask[end - 1]:
+        end -= 1
+    start = end
+    while start and mask[start - 1]:
+        start -= 1
+    return (start, end) if end else None

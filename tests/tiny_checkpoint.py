@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -13,7 +14,12 @@ from transformers import (
     LlamaForCausalLM,
     LlavaForConditionalGeneration,
     LlavaProcessor,
+    MistralConfig,
+    MistralForCausalLM,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
 )
@@ -100,14 +106,9 @@ def make_model(
         "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id,
     }
-    text = (
-        LlamaForCausalLM(LlamaConfig(**shape))
-        if language == "llama"
-        else Qwen3ForCausalLM(Qwen3Config(head_dim=32, **shape))
-    )
     model = assemble(
         tower,
-        text,
+        make_language(language, **shape),
         projector=projector,
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
         image_seq_length=VISUAL_TOKENS,
@@ -115,6 +116,22 @@ def make_model(
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     return model
+
+
+def make_language(language: str, **shape: Any) -> PreTrainedModel:
+    """A language model of one of the kinds that LLaVA checkpoints have."""
+    if language == "mistral":
+        heads = {"num_attention_heads": 4, "num_key_value_heads": 2}  # they share keys and values
+        return MistralForCausalLM(MistralConfig(sliding_window=None, **shape | heads))
+    if language == "qwen2":
+        model = Qwen2ForCausalLM(Qwen2Config(**shape))
+        for layer in model.model.layers:  # its biases start as zero, and no test would miss them
+            for part in (layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj):
+                torch.nn.init.normal_(part.bias, std=0.3)
+        return model
+    if language == "qwen3":
+        return Qwen3ForCausalLM(Qwen3Config(head_dim=32, **shape))
+    return LlamaForCausalLM(LlamaConfig(**shape))
 
 
 def make_tiny_checkpoint(

@@ -14,8 +14,9 @@ from app.settings import BUNDLED, Settings
 from app.worker.backend import Backend, EngineBackend, Piece
 from app.worker.sampling import params_of
 from llava_core.conversation import Conversation
+from llava_core.engine.building import Memory, default_limits, default_memory
 from llava_core.engine.decoder import why_not
-from llava_core.engine.engine import Engine, Memory, default_limits, default_memory
+from llava_core.engine.engine import Engine
 from llava_core.engine.generate import generate
 from llava_core.engine.scheduler import Limits
 from llava_core.loading import load_checkpoint

@@ -47,13 +47,14 @@ class _Content:
 
 
 class BlockPool:
-    """``number`` blocks of ``size`` tokens."""
+    """``number`` blocks of ``size`` tokens; a request is given ``extent`` more than it asks for."""
 
-    def __init__(self, number: int, size: int) -> None:
+    def __init__(self, number: int, size: int, extent: int = EXTENT) -> None:
         if number < 1 or size < 1:
             raise ValueError(f"a cache needs blocks: {number} of {size} tokens are none")
         self.number = number
         self.size = size
+        self.extent = extent
         self._clean = bytearray(b"\1" * number)
         self._clean_count = number
         self._owners = [0] * number
@@ -122,7 +123,7 @@ class BlockPool:
 
     # --- growing ----------------------------------------------------------------------------------
 
-    def grow(self, owned: Owned, tokens: int, spare: int = EXTENT) -> bool:
+    def grow(self, owned: Owned, tokens: int, spare: int | None = None) -> bool:
         """Have blocks for ``tokens`` tokens, and ``spare`` blocks more where there is clean room.
 
         False, and nothing taken, where there are too few.
@@ -133,6 +134,7 @@ class BlockPool:
         if needed > self.available:
             return False
         self._evict(max(needed - self._clean_count, 0))
+        spare = self.extent if spare is None else spare
         wanted = needed + min(spare, self._clean_count - needed)
         last = owned.blocks[-1] if owned.blocks else -1
         for start, length in self._ranges(last + 1, wanted):

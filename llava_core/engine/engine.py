@@ -6,20 +6,17 @@ import logging
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 
 from llava_core.conversation import Conversation
-from llava_core.devices import free_memory, is_out_of_memory
+from llava_core.devices import is_out_of_memory
 from llava_core.engine.answer import Answer
-from llava_core.engine.blocks import BlockPool
-from llava_core.engine.decoder import Decoder, tower_and_projector
-from llava_core.engine.features import FeatureCache
-from llava_core.engine.keys_values import KeysValues
-from llava_core.engine.linear import pack_linears
+from llava_core.engine.building import Memory, build, default_limits, default_memory
+from llava_core.engine.looking import Told, looking_request
 from llava_core.engine.request import Emit, Request
-from llava_core.engine.runner import Runner
 from llava_core.engine.sampling import Choice, SamplingParams, choose_all
 from llava_core.engine.scheduler import Limits, Plan, Scheduler
 from llava_core.errors import CacheTooSmall, CoreError, MemoryShortage, StepFailed
@@ -27,25 +24,11 @@ from llava_core.model import Checkpoint
 
 log = logging.getLogger(__name__)
 
-BLOCK = 16
-"""Tokens of a block."""
 MOST_FAILURES = 3
 """After so many failed steps in a row the engine gives up; its process is to be started again."""
+STEPS_TO_GROW = 500
 FEWEST_ROWS = 8
 """To so few rows of prompts a step is cut down when memory runs out."""
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Bytes for keys and values, and for features of pictures."""
-
-    keys_values: int
-    features: int
-
-    @classmethod
-    def shared_out(cls, total: int) -> Memory:
-        """A tenth for features, the rest for keys and values."""
-        return cls(keys_values=total - total // 10, features=total // 10)
 
 
 @dataclass
@@ -65,31 +48,34 @@ class Figures:
 class Engine:
     """One loaded model that answers many requests at once; takes the model's weights over.
 
+    ``paged``: keys and values in pages for fused attention; None: where the device has it.
     :meth:`submit` and :meth:`cancel` may be called from any thread, :meth:`step` from one.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, limits: Limits | None = None, memory: Memory | None = None
+        self,
+        checkpoint: Checkpoint,
+        limits: Limits | None = None,
+        memory: Memory | None = None,
+        paged: bool | None = None,
     ) -> None:
         self.checkpoint = checkpoint
-        self.limits = limits or default_limits(checkpoint.device)
+        self._usual = limits or default_limits(checkpoint.device)
+        self.limits = replace(self._usual)
         memory = memory or default_memory(checkpoint.device)
-        decoder = Decoder(checkpoint.model)
-        pack_linears(tower_and_projector(checkpoint.model))
-        size = KeysValues.bytes_of_block(decoder.shape, BLOCK, checkpoint.dtype)
-        useful = 4 * self.limits.running * checkpoint.context_length // BLOCK
-        blocks = max(min(memory.keys_values // size, useful), 1)
-        self.cache_bytes = blocks * size
-        cache = KeysValues(decoder.shape, blocks, BLOCK, checkpoint.dtype, checkpoint.device)
-        self.features = FeatureCache(checkpoint.model, memory.features)
-        self.scheduler = Scheduler(BlockPool(blocks, BLOCK), self.limits)
+        built = build(checkpoint, self.limits, memory, paged)
+        self.cache_bytes = built.cache_bytes
+        self.features = built.features
+        self.scheduler = Scheduler(built.pool, self.limits)
         self.figures = Figures()
-        self._runner = Runner(decoder, self.features, cache, checkpoint.device)
+        self._runner = built.runner
+        self._layers = built.layers
         self._arrivals: deque[Request] = deque()
         self._changed = threading.Condition()
         self._closed = False
         self._seconds_of_answer = 1.0
         self._failed_in_a_row = 0
+        self._smallest = False
 
     # --- from any thread --------------------------------------------------------------------------
 
@@ -103,19 +89,36 @@ class Engine:
         """
         checkpoint = self.checkpoint
         inputs = checkpoint.prepare(conversation)
-        if inputs.prompt_tokens + 1 > self.capacity:
-            raise CacheTooSmall(
-                f"the conversation takes {inputs.prompt_tokens + 1} tokens; the cache has room for "
-                f"{self.capacity}",
-                "Send a shorter message or fewer pictures, or give the worker more memory.",
-            )
+        self._check_room(inputs.prompt_tokens + 1)
         room = min(checkpoint.context_length, self.capacity) - inputs.prompt_tokens
         answer = Answer(checkpoint, params, inputs.prompt_tokens, min(params.max_tokens, room))
         request = Request(name, inputs, checkpoint.renderer.image_token_id, answer, emit)
+        return self._join(request)
+
+    def _check_room(self, tokens: int) -> None:
+        if tokens > self.capacity:
+            raise CacheTooSmall(
+                f"the conversation takes {tokens} tokens; the cache has room for {self.capacity}",
+                "Send a shorter message or fewer pictures, or give the worker more memory.",
+            )
+
+    def _join(self, request: Request) -> Request:
         with self._changed:
+            if self._closed:
+                raise StepFailed("the model is being unloaded", "Ask again in a moment.")
             self._arrivals.append(request)
             self._changed.notify()
         return request
+
+    def explain(self, conversation: Conversation, emit: Callable[[Told], None]) -> Request:
+        """Join the line to learn where the answer that ends the conversation looked.
+
+        ``emit`` gets its words, or an error. Raises what :meth:`submit` does, and ``ValueError``
+        where the last message is no answer.
+        """
+        inputs = self.checkpoint.prepare_answered(conversation)
+        self._check_room(inputs.prompt_tokens)
+        return self._join(looking_request(self.checkpoint, inputs, self._layers, emit))
 
     def cancel(self, request: Request) -> None:
         """End an answer before the next step; its place is free after that."""
@@ -126,7 +129,7 @@ class Engine:
     @property
     def capacity(self) -> int:
         """Tokens that the cache of keys and values has room for."""
-        return self.scheduler.pool.number * BLOCK
+        return self.scheduler.pool.number * self.scheduler.pool.size
 
     @property
     def running(self) -> int:
@@ -222,7 +225,7 @@ class Engine:
             self._step_failed(plan, error)
             return []
         self.scheduler.advance(plan)
-        self._failed_in_a_row = 0
+        self._failed_in_a_row, self._smallest = 0, False
         self._count(plan, len(choices))
         return choices
 
@@ -232,18 +235,28 @@ class Engine:
             if isinstance(choice, CoreError):
                 self._fail(request, choice)
                 continue
-            request.append(choice.token_id)
-            piece = request.answer.add(choice)
-            if request.answer.finished:
-                self.scheduler.finish(request)
-                self.figures.requests += 1
-                seconds = time.perf_counter() - request.began
-                self._seconds_of_answer += 0.2 * (seconds - self._seconds_of_answer)
-            request.emit(piece)
+            try:
+                self._go_on(request, choice)
+            except Exception as error:
+                log.error("an answer failed", exc_info=error)
+                self._fail(request, self._reason(error))
+
+    def _go_on(self, request: Request, choice: Choice) -> None:
+        """The next token of an answer, told to whoever waits for it."""
+        request.append(choice.token_id)
+        piece = request.answer.add(choice)
+        if request.answer.finished:
+            self.scheduler.finish(request)
+            self.figures.requests += 1
+            seconds = time.perf_counter() - request.began
+            self._seconds_of_answer += 0.2 * (seconds - self._seconds_of_answer)
+        request.emit(piece)
 
     def _count(self, plan: Plan, tokens: int) -> None:
         figures = self.figures
         figures.steps += 1
+        if figures.steps % STEPS_TO_GROW == 0 and self.limits != self._usual:
+            self._grow_again()
         figures.answer_tokens += tokens
         for part in plan.parts:
             if part.start < part.request.prompt_tokens:
@@ -253,7 +266,8 @@ class Engine:
 
     def _fail(self, request: Request, error: CoreError) -> None:
         """One request ends with an error; what it left in the caches is not used again."""
-        self.scheduler.finish(request, spoilt=True)
+        if request in self.scheduler.running:
+            self.scheduler.finish(request, spoilt=True)
         for picture in request.pictures:
             self.features.forget(picture.digest)
         request.emit(error)
@@ -289,11 +303,18 @@ class Engine:
             "Ask again; if it stays so, look into the worker's log.",
         )
 
+    def _grow_again(self) -> None:
+        """Steps that became smaller when memory ran out become larger again, by and by."""
+        limits, usual = self.limits, self._usual
+        limits.rows_alone = min(2 * limits.rows_alone, usual.rows_alone)
+        limits.rows_beside = min(2 * limits.rows_beside, usual.rows_beside)
+
     def _shrink(self) -> bool:
         """Take less memory from now on; False where that is no longer possible."""
         limits = self.limits
-        if limits.rows_alone <= FEWEST_ROWS and not self.features.bytes:
+        if self._smallest:
             return False
+        self._smallest = limits.rows_alone <= FEWEST_ROWS
         self.features.forget()
         limits.rows_alone = max(limits.rows_alone // 2, FEWEST_ROWS)
         limits.rows_beside = min(limits.rows_beside, limits.rows_alone)
@@ -305,16 +326,3 @@ class Engine:
 def rows_of(plan: Plan) -> int:
     """Tokens computed in a step."""
     return sum(part.end - part.start for part in plan.parts)
-
-
-def default_limits(device: torch.device) -> Limits:
-    """What a device can do beside running answers without stalling them."""
-    if device.type == "cpu":
-        return Limits(running=8, rows_alone=512, rows_beside=64)
-    return Limits(running=32, rows_alone=2048, rows_beside=512)
-
-
-def default_memory(device: torch.device) -> Memory:
-    """A quarter of a CPU's free memory, at most 4 GB, or most of a GPU's that is left."""
-    share, most = (0.25, 4e9) if device.type == "cpu" else (0.8, 64e9)
-    return Memory.shared_out(int(min(free_memory(device) * share, most)))

@@ -72,6 +72,11 @@ class KeysValues:
         """Keys and values (2, key heads, places, width) of a layer."""
         return self._layers[index]
 
+    def keys(self, index: int, blocks: Sequence[int], total: int) -> Tensor:
+        """A copy of a layer's keys (key heads, total, width) of one request."""
+        runs = runs_of(Span(0, 0, blocks, total), self.size)
+        return torch.cat([self._layers[index][0, :, start:end] for start, end in runs], 1)
+
 
 class Step:
     """Attention of one step; called by the decoder layer after layer."""

@@ -42,11 +42,14 @@ def head_product(layer: nn.Module, embeddings: nn.Module, eight_bit: bool = Fals
 
     ``eight_bit``: rounded like the other layers of a model in 8 bits on a CPU.
     """
-    if eight_bit and type(layer) is nn.Linear and on_cpu(layer):
-        return Int8Linear.quantise(layer)
-    if type(layer) is nn.Linear and layer.weight is getattr(embeddings, "weight", None):
-        return _product(layer.weight.detach(), _detached(layer.bias))
-    return product_of([layer])
+    tied = layer.weight is getattr(embeddings, "weight", None)
+    if type(layer) is not nn.Linear or not (tied or eight_bit):
+        return product_of([layer])
+    weight, bias = layer.weight.detach(), _detached(layer.bias)
+    product = Int8Linear.quantise(layer) if eight_bit and on_cpu(layer) else _product(weight, bias)
+    if not tied:
+        layer.weight = nn.Parameter(weight.new_empty(0), requires_grad=False)
+    return product
 
 
 def pack_linears(model: nn.Module) -> None:

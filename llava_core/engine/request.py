@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -16,6 +17,17 @@ from llava_core.model import ModelInputs
 
 Emit = Callable[[Piece | CoreError], None]
 """Takes each piece of an answer, or the error that ends it; called by the engine's thread."""
+
+
+class Watch(Protocol):
+    """Notes where the tokens look that choose ``start`` and what follows; see :mod:`looking`."""
+
+    start: int
+
+    def note(self, query: Tensor, keys: Tensor, first: int) -> None:
+        """See :meth:`llava_core.engine.looking.Looking.note`."""
+
+
 _PLACES = 1 << 20
 """More than a picture has visual tokens."""
 
@@ -41,8 +53,11 @@ class Request:
     """A prompt and the answer to it, as far as it goes.
 
     ``ids`` and ``keys`` hold prompt and answer; the first ``computed`` of them are in the cache, of
-    which ``reused`` were another request's. ``began`` is when its first step was (seconds).
+    which ``reused`` were another request's. ``began`` is when its first step was (seconds). With a
+    ``watch`` nothing is answered: it notes where the answer that is there has looked.
     """
+
+    watch: Watch | None = None
 
     def __init__(
         self, name: str, inputs: ModelInputs, image_token: int, answer: Answer, emit: Emit
@@ -71,6 +86,11 @@ class Request:
         """Whether the prompt is computed: each step now gives a token."""
         return self.left == 1 and len(self.ids) > self.prompt_tokens
 
+    @property
+    def reusable(self) -> Sequence[Key]:
+        """The keys that may be another request's: not those whose attention is to be noted."""
+        return self.keys[: self.watch.start] if self.watch else self.keys
+
     def append(self, token: int) -> None:
         """The next token of the answer."""
         self.ids.append(token)
@@ -93,10 +113,22 @@ def digest_of(inputs: Mapping[str, Tensor]) -> int:
     """A number for the content of tensors (the first 128 bits of SHA-256)."""
     digest = hashlib.sha256()
     for name in sorted(inputs):
-        value = inputs[name].detach().cpu().contiguous()
+        value = _without_padding(inputs[name]).detach().cpu().contiguous()
         digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
         digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
     return int.from_bytes(digest.digest()[:16], "big")
+
+
+def _without_padding(value: Tensor) -> Tensor:
+    """Tiles (1, tiles, channels, height, width) without the empty ones at the end.
+
+    They only make all pictures of a conversation equally long; the picture's size is another of
+    the processor's tensors.
+    """
+    if value.dim() != 5:
+        return value
+    filled = value[0].flatten(1).any(1).nonzero()
+    return value[:, : int(filled[-1]) + 1 if len(filled) else 0]
 
 
 def keys_of(ids: list[int], pictures: tuple[Picture, ...]) -> list[Key]:

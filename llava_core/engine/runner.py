@@ -5,9 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from llava_core.engine.decoder import Decoder
+from llava_core.engine.decoder import Attention, Decoder
 from llava_core.engine.features import FeatureCache
 from llava_core.engine.keys_values import KeysValues, Span
+from llava_core.engine.looking import Watched
+from llava_core.engine.paged import PagedKeysValues
+from llava_core.engine.replay import Replay
 from llava_core.engine.scheduler import Part, Plan
 
 
@@ -15,24 +18,50 @@ class Runner:
     """A model's tower, projector and language model over one cache of keys and values."""
 
     def __init__(
-        self, decoder: Decoder, features: FeatureCache, cache: KeysValues, device: torch.device
+        self,
+        decoder: Decoder,
+        features: FeatureCache,
+        cache: KeysValues | PagedKeysValues,
+        device: torch.device,
+        replay: Replay | None = None,
     ) -> None:
         self._decoder = decoder
         self._features = features
         self._cache = cache
         self._device = device
+        self._replay = replay
 
     @torch.inference_mode()
     def run(self, plan: Plan) -> Tensor:
         """Logits (requests, vocabulary) of the parts after which a token is chosen, in order."""
         for _, copy in plan.copies:
             self._cache.copy(copy)
+        if (logits := self._replayed(plan.parts)) is not None:
+            return logits
         embedded = self._embed(plan.parts)
-        attention = self._cache.step(spans_of(plan.parts))
+        attention = self._attention(plan.parts)
         positions = [place for part in plan.parts for place in range(part.start, part.end)]
         rows = self._decoder(embedded, self._tensor(positions), attention)
         last = last_rows(plan.parts)
+        if not last:  # not every kind of layer takes no rows
+            return rows.new_empty(0, 1)
         return self._decoder.logits(rows[self._tensor(last)] if len(last) < len(rows) else rows)
+
+    def _attention(self, parts: list[Part]) -> Attention:
+        """Attention of the step, which notes where requests look that ask for it."""
+        spans, requests = spans_of(parts), [part.request for part in parts]
+        inner = self._cache.step(spans)
+        if all(request.watch is None for request in requests):
+            return inner
+        return Watched(inner, self._cache, requests, spans)
+
+    def _replayed(self, parts: list[Part]) -> Tensor | None:
+        """Logits of a step that only goes on with answers, where such steps are recorded."""
+        spans = spans_of(parts)
+        texts = all(part.chooses and part.end > part.request.prompt_tokens for part in parts)
+        if self._replay is None or not texts or not self._replay.fits(spans):
+            return None
+        return self._replay.logits([part.request.ids[part.start] for part in parts], spans)
 
     def _embed(self, parts: list[Part]) -> Tensor:
         ids = [token for part in parts for token in part.request.ids[part.start : part.end]]

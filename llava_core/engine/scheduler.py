@@ -151,10 +151,13 @@ class Scheduler:
 
     def _admit(self, request: Request, plan: Plan) -> bool:
         """Take over what is known of the request, and blocks for the rest; False without room."""
-        owned, reused, copy = self.pool.match(request.keys)
-        if not self._grow(owned, len(request.ids)):
-            if copy:
-                self.pool.release_source(copy)
+        owned, reused, copy = self.pool.match(request.reusable)
+        grown = self._grow(owned, len(request.ids))
+        if copy and not grown:  # the block to copy from may be the very room that is missing
+            self.pool.release_source(copy)
+            reused, copy = reused - copy.tokens, None
+            grown = self._grow(owned, len(request.ids))
+        if not grown:
             self.pool.release(owned)
             return False
         if copy:

@@ -15,7 +15,14 @@ import httpx
 import psutil
 import pytest
 
-from app.launch import Launcher, can_answer, check_ports, child_specs, main
+from app.launch import (
+    Launcher,
+    can_answer,
+    check_ports,
+    child_specs,
+    main,
+    yield_processors,
+)
 from app.ports import PortTaken
 from app.settings import Settings
 from tests.servers import free_port
@@ -224,3 +231,14 @@ def test_a_question_can_be_answered_with_a_model_and_a_page(
 
     with httpx.Client(transport=httpx.MockTransport(reply)) as client:
         assert can_answer(settings, client) is expected
+
+
+@pytest.mark.parametrize(("own", "expected"), [(None, "passive"), ("active", "active")])
+def test_waiting_threads_give_their_processor_away_unless_told_otherwise(
+    own: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", own or "")
+    if own is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    yield_processors()
+    assert os.environ["OMP_WAIT_POLICY"] == expected

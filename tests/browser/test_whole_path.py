@@ -15,7 +15,7 @@ import psutil
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.chat import Chat
+from tests.browser.chat import ANSWER_SECONDS, Chat
 from tests.browser.conftest import Visitors
 from tests.servers import free_port
 
@@ -101,8 +101,8 @@ def test_a_person_talks_with_a_picture_rates_and_finds_everything_again(
     assert chat.ask("Where is it?") == "At the bottom right."
 
     chat.press("Retry")
+    expect(chat.page.get_by_text("Answer 2 of 2")).to_be_visible(timeout=ANSWER_SECONDS * 1000)
     assert chat.finished() == "At the bottom right."
-    expect(chat.page.get_by_text("Answer 2 of 2")).to_be_visible()
     chat.press("Like", of=1)
     chat.rating.get_by_label("It is correct").check()
     chat.rating.get_by_role("button", name="Done").click()

@@ -24,8 +24,9 @@ from pathlib import Path
 from training import tiny
 from training.plan import Plan
 folder, steps, *parts = sys.argv[1:]
-plan = Plan(Path(folder), tower_pictures=64, pictures=48, held_out=8, questions_per_type=1,
-            tower_steps=int(steps), language_steps=4, stage1_steps=3, stage2_steps=3, log_every=1,
+plan = Plan(Path(folder), tower_pictures=64, pictures=48, further_pictures=24, held_out=8,
+            questions_per_type=1, tower_steps=int(steps), language_steps=4, stage1_steps=3,
+            stage2_steps=3, stage2b_steps=3, log_every=1,
             language_tokens=400, stage1_tokens=400, stage2_tokens=400, tower_batch=8)
 for part in parts:
     getattr(tiny.Tiny(plan, plan.folder / "checkpoints"), part)()
@@ -62,7 +63,11 @@ def test_the_whole_recipe_survives_an_interruption(tmp_path: Path) -> None:
 
     parts = [part for group in tiny.PARTS for part in group]
     second = start(tmp_path, 8, *parts, "finish")
-    assert second.wait() == 0, log(tmp_path)
+    try:
+        assert second.wait(300) == 0, log(tmp_path)
+    finally:
+        second.kill()
+        second.wait()
     assert "[tower] continues at step" in log(tmp_path)
 
     results = json.loads((tmp_path / "checkpoints" / "results.json").read_text())
