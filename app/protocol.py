@@ -149,6 +149,22 @@ class ChatRequest(OpenWire):
         return Sampling(**{key: value for key, value in given.items() if value is not None})
 
 
+class ExplainedWord(Wire):
+    """A word of an answer: ``share`` of its attention that went to pictures (0..1), and for each
+    picture a square grid, rows from the top, of 0 to 1."""
+
+    text: str
+    share: float
+    grids: list[list[list[float]]]
+
+
+class Explanation(Wire):
+    """The answer to ``POST /v1/explanations``."""
+
+    model: str
+    words: list[ExplainedWord]
+
+
 class Usage(OpenWire):
     """Token counts: prompt (text and visual tokens together), completion, their sum."""
 

@@ -11,11 +11,12 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from app.errors import StudioError
+from app.errors import BadRequest, StudioError
 from app.http import body_limit, check_secret, error_response, read_body, request_id
-from app.protocol import REQUEST_ID_HEADER, ModelList
+from app.protocol import REQUEST_ID_HEADER, ExplainedWord, Explanation, ModelList
 from app.settings import Settings
 from app.worker.backend import Backend, EngineBackend
+from app.worker.engine import EngineQueue
 from app.worker.requests import conversation_of, parse, sampling_of
 from app.worker.service import Service
 from app.worker.ticket import Ticket
@@ -81,7 +82,26 @@ def _router(settings: Settings, service: Service) -> APIRouter:
     async def chat_completions(request: Request) -> Response:
         return await _answer(request, settings, service)
 
+    @router.post("/v1/explanations", dependencies=guarded)
+    async def explanations(request: Request) -> Explanation:
+        return await _explain(request, settings, service)
+
     return router
+
+
+async def _explain(request: Request, settings: Settings, service: Service) -> Explanation:
+    """Where the answer that ends the messages looked; same body as for an answer."""
+    chat = await asyncio.to_thread(parse, await read_body(request, body_limit(settings)))
+    queue = service.queue_for(chat.model)
+    if not isinstance(queue, EngineQueue):
+        raise BadRequest(
+            f"{queue.info.id} cannot tell where an answer looked.",
+            "Ask a model that runs in the engine; the worker's log says which do.",
+        )
+    read = asyncio.to_thread(conversation_of, chat.messages, settings, answered=True)
+    words = await queue.explain(await read)
+    told = [ExplainedWord(text=w.text, share=w.share, grids=list(w.grids)) for w in words]
+    return Explanation(model=queue.info.id, words=told)
 
 
 async def _answer(request: Request, settings: Settings, service: Service) -> Response:

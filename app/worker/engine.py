@@ -16,6 +16,7 @@ from app.worker.ticket import Place, Ticket
 from llava_core.conversation import Conversation
 from llava_core.engine.answer import Piece
 from llava_core.engine.engine import Engine
+from llava_core.engine.looking import Told, Word
 from llava_core.engine.request import Request
 from llava_core.errors import CoreError
 
@@ -74,6 +75,33 @@ class EngineQueue:
                 raise as_studio_error(error) from error
             raise
         return ticket
+
+    async def explain(self, conversation: Conversation) -> list[Word]:
+        """Where the answer that ends the conversation looked, word by word.
+
+        Raises :class:`app.errors.StudioError` where that cannot be told.
+        """
+        loop = asyncio.get_running_loop()
+        told: asyncio.Future[Told] = loop.create_future()
+
+        def settle(item: Told) -> None:
+            if not told.done():
+                told.set_result(item)
+
+        def emit(item: Told) -> None:
+            loop.call_soon_threadsafe(settle, item)
+
+        try:
+            request = await asyncio.to_thread(self.engine.explain, conversation, emit)
+        except Exception as error:
+            raise as_studio_error(error) from error
+        try:
+            item = await told
+        finally:
+            self.engine.cancel(request)
+        if isinstance(item, CoreError):
+            raise as_studio_error(item)
+        return item
 
     def cancel_all(self) -> None:
         """Cancel what waits and what is in work."""

@@ -28,10 +28,13 @@ def sampling_of(chat: ChatRequest, settings: Settings) -> Sampling:
     return sampling
 
 
-def conversation_of(messages: list[ChatMessage], settings: Settings) -> Conversation:
+def conversation_of(
+    messages: list[ChatMessage], settings: Settings, answered: bool = False
+) -> Conversation:
     """The conversation with its pictures decoded; takes a while, so keep it off the event loop.
 
-    Raises :class:`app.errors.BadRequest` or one of its kinds.
+    It ends with a question, or, if ``answered``, with an answer. Raises
+    :class:`app.errors.BadRequest` or one of its kinds.
     """
     if not messages:
         raise EmptyMessage("The request has no messages.")
@@ -45,7 +48,11 @@ def conversation_of(messages: list[ChatMessage], settings: Settings) -> Conversa
         conversation = Conversation(tuple(_message(message, settings) for message in messages))
     except ValueError as error:
         raise BadRequest(f"The messages cannot be answered: {error}.") from error
-    if not conversation.awaits_answer:
+    if answered and conversation.awaits_answer:
+        raise EmptyMessage(
+            "The last message is no answer.", "Send the conversation up to an assistant's message."
+        )
+    if not answered and not conversation.awaits_answer:
         raise EmptyMessage("The last message is the assistant's: there is no question to answer.")
     return conversation
 
