@@ -17,6 +17,7 @@ from app.protocol import REQUEST_ID_HEADER, ExplainedWord, Explanation, ModelLis
 from app.settings import Settings
 from app.worker.backend import Backend, EngineBackend
 from app.worker.engine import EngineQueue
+from app.worker.metrics import TYPE, metrics
 from app.worker.requests import conversation_of, parse, sampling_of
 from app.worker.service import Service
 from app.worker.ticket import Ticket
@@ -77,6 +78,10 @@ def _router(settings: Settings, service: Service) -> APIRouter:
     @router.get("/v1/models", dependencies=guarded)
     async def models() -> ModelList:
         return ModelList(data=service.status().models)
+
+    @router.get("/metrics", dependencies=guarded)
+    async def figures() -> Response:
+        return Response(metrics(service.queues), media_type=TYPE)
 
     @router.post("/v1/chat/completions", dependencies=guarded, response_model=None)
     async def chat_completions(request: Request) -> Response:
