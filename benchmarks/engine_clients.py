@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -51,10 +52,11 @@ class _HttpPeer:
         raise NotImplementedError
 
     def figures(self) -> dict[str, float] | None:
-        """See :class:`Peer`; from ``/health``, where it has them."""
+        """See :class:`Peer`; from our worker's ``/metrics``."""
         with httpx.Client(trust_env=False, timeout=10) as client:
-            told = client.get(f"{self.address}/health").json().get("figures")
-        return {name: float(value) for name, value in told.items()} if told else None
+            reply = client.get(f"{self.address}/metrics")
+        told = re.findall(r"llava_studio_(\w+_seconds)_total\S* (\S+)", reply.text)
+        return {name: float(value) for name, value in told} or None
 
 
 class OpenAIPeer(_HttpPeer):

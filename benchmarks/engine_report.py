@@ -145,7 +145,7 @@ def _second(results: Results) -> list[str]:
 def outside(results: Results) -> str:
     """The share of a step that is not the model's, where the worker tells its figures.
 
-    It tells them in ``/health`` as ``figures``, with ``step_seconds`` and ``model_seconds``.
+    It tells ``step_seconds`` and ``model_seconds`` in ``/metrics``.
     """
     entries = results.samples.get("ours-32bit", {}).get("eight", [])
     told = [entry["figures"] for entry in entries if entry["figures"]]

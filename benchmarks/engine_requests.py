@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 WORDS = 64
+FOLLOW_UP = 8
+"""Words of a second turn."""
 PEOPLE = 8
 PIXELS = 448
 """A picture's width and height before the processor makes it smaller; saved as JPEG."""
@@ -92,14 +94,14 @@ class Watch:
 # --- questions ------------------------------------------------------------------------------------
 
 
-def question(number: int, with_picture: bool = True) -> Question:
-    """The question of this number, always the same: a scene of its own and 64 words."""
+def question(number: int, with_picture: bool = True, length: int = WORDS) -> Question:
+    """The question of this number, always the same: a scene of its own and ``length`` words."""
     from benchmarks.engine_model import words
     from training.drawing import draw_image
     from training.scenes import sample_scene
 
     rng = random.Random(number)
-    said = " ".join(rng.choices(words(), k=WORDS))
+    said = " ".join(rng.choices(words(), k=length))
     if not with_picture:
         return Question(None, said)
     file = io.BytesIO()
@@ -133,7 +135,7 @@ def _alone(peer: Peer, number: int, tokens: int) -> dict[str, float]:
 def _two_turns(peer: Peer, number: int, tokens: int) -> dict[str, float]:
     asked = question(number)
     one = _checked(peer.ask([Turn(asked)], tokens), tokens)
-    later = question(number + 500, with_picture=False)
+    later = question(number + 500, with_picture=False, length=FOLLOW_UP)
     two = peer.ask([Turn(asked, one.text), Turn(later)], 4)
     return {"turn 1": one.first, "turn 2": two.first}
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from llava_core.int8 import LARGEST, Int8Linear
+from llava_core.int8 import LARGEST, Int8Linear, packed
 
 Product = Callable[[Tensor], Tensor]
 """(rows, inputs) -> (rows, outputs)."""
@@ -31,9 +31,9 @@ def product_of(layers: Sequence[nn.Module]) -> Product:
     if all(type(layer) is nn.Linear for layer in layers):
         return _whole([layer for layer in layers if isinstance(layer, nn.Linear)])
     if all(type(layer) is Int8Linear for layer in layers):
-        return Int8Linear.join([layer for layer in layers if isinstance(layer, Int8Linear)])
+        return packed(Int8Linear.join([layer for layer in layers if isinstance(layer, Int8Linear)]))
     if all(is_bitsandbytes_int8(layer) and on_cpu(layer) for layer in layers):
-        return Int8Linear.join([_taken_over(layer) for layer in layers])
+        return packed(Int8Linear.join([_taken_over(layer) for layer in layers]))
     return layers[0] if len(layers) == 1 else _Separate(layers)
 
 
@@ -46,7 +46,8 @@ def head_product(layer: nn.Module, embeddings: nn.Module, eight_bit: bool = Fals
     if type(layer) is not nn.Linear or not (tied or eight_bit):
         return product_of([layer])
     weight, bias = layer.weight.detach(), _detached(layer.bias)
-    product = Int8Linear.quantise(layer) if eight_bit and on_cpu(layer) else _product(weight, bias)
+    rounded = eight_bit and on_cpu(layer)
+    product = packed(Int8Linear.quantise(layer)) if rounded else _product(weight, bias)
     if not tied:
         layer.weight = nn.Parameter(weight.new_empty(0), requires_grad=False)
     return product

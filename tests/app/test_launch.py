@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from app.launch import (
+    SPINS,
     Launcher,
     can_answer,
     check_ports,
@@ -233,12 +234,14 @@ def test_a_question_can_be_answered_with_a_model_and_a_page(
         assert can_answer(settings, client) is expected
 
 
-@pytest.mark.parametrize(("own", "expected"), [(None, "passive"), ("active", "active")])
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [({}, SPINS), ({"GOMP_SPINCOUNT": "5"}, "5"), ({"OMP_WAIT_POLICY": "active"}, None)],
+)
 def test_waiting_threads_give_their_processor_away_unless_told_otherwise(
-    own: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+    own: dict[str, str], expected: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OMP_WAIT_POLICY", own or "")
-    if own is None:
-        monkeypatch.delenv("OMP_WAIT_POLICY")
+    environment = {k: v for k, v in os.environ.items() if "OMP" not in k}
+    monkeypatch.setattr(os, "environ", environment | own)
     yield_processors()
-    assert os.environ["OMP_WAIT_POLICY"] == expected
+    assert os.environ.get("GOMP_SPINCOUNT") == expected

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from llava_core.int8 import Int8Linear, quantise_linears
+from llava_core import int8
+from llava_core.int8 import Int8Linear, PackedInt8, packed, quantise_linears
 
 
 def layer_of(inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
@@ -116,3 +117,27 @@ def test_the_weights_take_a_quarter() -> None:
     layer = layer_of(1024, 256, bias=False)
     held = sum(buffer.nbytes for buffer in Int8Linear.quantise(layer).buffers())
     assert held < 0.26 * layer.weight.nbytes
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("number", [0, 1, 2, 9, 70])
+def test_the_packed_layer_computes_the_same(bias: bool, number: int) -> None:
+    layer = Int8Linear.quantise(layer_of(96, 72, bias))
+    rows = torch.randn(number, 96) * torch.logspace(-3, 3, number)[:, None]
+    with torch.inference_mode():
+        torch.testing.assert_close(PackedInt8(layer)(rows), layer(rows), rtol=1e-5, atol=1e-6)
+
+
+def test_a_packed_row_is_the_same_bits_whatever_else_is_computed() -> None:
+    layer = PackedInt8(Int8Linear.quantise(layer_of(96, 72)))
+    rows = torch.randn(33, 96)
+    with torch.inference_mode():
+        together = layer(rows)
+        assert all(torch.equal(layer(rows[i : i + 1])[0], together[i]) for i in range(33))
+
+
+def test_without_the_operators_the_layer_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = Int8Linear.quantise(layer_of(96, 72))
+    assert isinstance(packed(layer), PackedInt8)
+    monkeypatch.setattr(int8, "OPERATORS", ("qlinear_of_another_year",))
+    assert packed(layer) is layer
