@@ -55,7 +55,7 @@ class _HttpPeer:
         """See :class:`Peer`; from our worker's ``/metrics``."""
         with httpx.Client(trust_env=False, timeout=10) as client:
             reply = client.get(f"{self.address}/metrics")
-        told = re.findall(r"llava_studio_(\w+_seconds)_total\S* (\S+)", reply.text)
+        told = re.findall(r"(?m)^llava_studio_(\w+_seconds)_total{.*} (\S+)$", reply.text)
         return {name: float(value) for name, value in told} or None
 
 
