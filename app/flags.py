@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
@@ -41,7 +41,7 @@ class Command:
     settings: Settings
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """An argument parser with short errors: one sentence, and where to read on."""
 
     def error(self, message: str) -> NoReturn:
@@ -61,12 +61,12 @@ def flag(field: str) -> str:
     return "--" + field.replace("_", "-")
 
 
-def build_parser() -> _Parser:
-    """The parser, derived from the fields of Settings; a flag not given is absent, not None."""
-    parser = _Parser(
+def build_parser(commands: str = "") -> Parser:
+    """The parser, derived from the fields of Settings; ``commands`` is told at the end of help."""
+    parser = Parser(
         prog="python app.py",
         description=DESCRIPTION,
-        epilog=EXAMPLES,
+        epilog="\n\n".join(filter(None, (EXAMPLES, commands))),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -77,9 +77,14 @@ def build_parser() -> _Parser:
         default="all",
         help="what to start (default: all)",
     )
-    for name, field in Settings.model_fields.items():
-        parser.add_argument(flag(name), dest=name, **_options(field))
+    add_settings(parser, Settings.model_fields)
     return parser
+
+
+def add_settings(parser: Parser, names: Iterable[str]) -> None:
+    """Give the parser a flag for each of these fields; a flag not given is absent, not None."""
+    for name in names:
+        parser.add_argument(flag(name), dest=name, **_options(Settings.model_fields[name]))
 
 
 def _options(field: FieldInfo) -> dict[str, Any]:
@@ -100,19 +105,24 @@ def _help(field: FieldInfo) -> str:
     return text.replace("%", "%%")
 
 
-def parse(arguments: Sequence[str] | None = None) -> Command:
+def parse(arguments: Sequence[str] | None = None, commands: str = "") -> Command:
     """The command in ``arguments`` (default: ``sys.argv``).
 
     Raises ``SystemExit`` with a plain sentence where a flag, an environment variable or a line of
     ``.env`` is wrong; with status 2, as argparse does.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = build_parser()
+    parser = build_parser(commands)
     parser.refuse_unknown_flags(arguments)
     given = vars(parser.parse_args(arguments))
     part: Part = given.pop("part")
+    return Command(part, settings_from(parser, given))
+
+
+def settings_from(parser: Parser, given: Mapping[str, Any]) -> Settings:
+    """The settings, with ``given`` from flags; ends the program where one of them is wrong."""
     try:
-        return Command(part, Settings(**given))
+        return Settings(**given)
     except ValidationError as error:
         parser.error("; ".join(_explain(problem, given) for problem in error.errors()))
 

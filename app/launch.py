@@ -1,4 +1,4 @@
-"""Start the app: one part in this process, or all three as child processes."""
+"""Start the app: one part in this process, all three as child processes, or a command."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import httpx
 
 from app import logs
 from app.child import ChildSpec, end_with_launcher
+from app.commands import table
 from app.errors import StorageFailed, StudioError
 from app.flags import Command, as_arguments, as_environment, parse
 from app.ports import PortTaken, check_free
@@ -47,9 +48,13 @@ def main(
     specs: Callable[[Settings], list[ChildSpec]] = child_specs,
 ) -> int:
     """What ``python app.py`` does; returns the exit status. ``specs`` are the parts of ``all``."""
-    command = parse(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
     yield_processors()
     try:
+        if arguments and arguments[0] in table.NAMES:
+            return table.run(arguments[0], arguments[1:])
+        asks_help = any(word in ("-h", "--help") for word in arguments)
+        command = parse(arguments, table.overview() if asks_help else "")
         if command.part == "all":
             return Launcher(command.settings, specs).run()
         return run_part(command)

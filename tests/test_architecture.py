@@ -34,6 +34,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "llava_core": (),
     "training": ("llava_core",),
     "app": ("app",),
+    "app.commands": ("app", "llava_core.preferences"),
     "app.errors": (),
     "app.http": ("app.errors", "app.protocol", "app.settings"),
     "app.ports": ("app.errors",),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.commands import table
 from app.flags import build_parser
 from app.settings import Settings
 
@@ -57,7 +58,9 @@ def file_tree(text: str) -> list[str]:
 
 
 def known_flags() -> set[str]:
-    flags = {option for action in build_parser()._actions for option in action.option_strings}
+    parsers = [build_parser(), *(table.build_parser(name) for name in table.NAMES)]
+    actions = [action for parser in parsers for action in parser._actions]
+    flags = {option for action in actions for option in action.option_strings}
     return {flag for flag in flags if flag.startswith("--")}
 
 
