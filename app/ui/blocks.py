@@ -15,7 +15,14 @@ import gradio as gr
 
 
 class StudioBlocks(gr.Blocks):
-    """Sends each change of a running handler once, and whole where it is not a longer text."""
+    """Sends each change of a running handler once, and whole where it is not a longer text;
+    always makes its pages in the browser."""
+
+    def _resolve_ssr_mode(
+        self, ssr_mode: bool | None, disable_when_multi_page: bool = True
+    ) -> bool:
+        """Never: pages are made in the browser, which Gradio else warns of where there are many."""
+        return False
 
     def handle_streaming_diffs(
         self,

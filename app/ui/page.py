@@ -1,4 +1,4 @@
-"""The page as a web application: Gradio's Blocks at "/", and the stored pictures beside it."""
+"""The site as a web application: Gradio's pages, and the stored pictures beside them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from app.ui.browsing import Browsing
 from app.ui.client import ControllerClient
 from app.ui.examples import EXAMPLES, load_examples
 from app.ui.messages import PICTURE_PATH
-from app.ui.parts import LOGO
+from app.ui.navigation import ARENA, COMPARE, LEADERBOARD, LOGO, SITE, build_top, open_page
 from app.ui.rating import RatingHandlers
 from app.ui.theme import StudioTheme
 from app.ui.view import View
 from app.ui.wiring import Handlers, wire
 
-STYLE = ROOT / "assets" / "style.css"
+STYLES = [ROOT / "assets" / "style.css", ROOT / "assets" / "arena.css"]
 SCRIPT = ROOT / "assets" / "page.js"
 MOST_WAITING = 200
 """Events of all visitors that may wait in the queue."""
@@ -73,20 +73,32 @@ def create_app(settings: Settings, client: ControllerClient | None = None) -> Fa
         pwa=False,
         allowed_paths=[str(EXAMPLES)],
         theme=StudioTheme(),
-        css_paths=STYLE,
+        css_paths=STYLES,
         head=f"<script>{SCRIPT.read_text('utf-8')}</script>",
     )
     return mounted
 
 
 def create_blocks(settings: Settings, controller: ControllerClient) -> gr.Blocks:
-    """The chat page, wired to its handlers."""
+    """All pages, wired to their handlers."""
     blocks = StudioBlocks(
-        title="LLaVA Studio",
+        title=SITE,
         analytics_enabled=False,
         fill_height=True,
         delete_cache=(CLEAN_UP_SECONDS, KEEP_UPLOADS_SECONDS),
     )
+    _add_chat(blocks, settings, controller)
+    for place in (COMPARE, ARENA, LEADERBOARD):
+        with open_page(blocks, place):
+            build_top(place)
+    blocks.queue(max_size=MOST_WAITING, default_concurrency_limit=None, api_open=False)
+    # Gradio computes statistics over all past events after each event; nobody reads them here.
+    blocks._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
+    blocks._queue.ANALYTICS_MAX_EVENTS = 1
+    return blocks
+
+
+def _add_chat(blocks: gr.Blocks, settings: Settings, controller: ControllerClient) -> None:
     answering = Answering(controller)
     uploads = Path(get_upload_folder()) / "taken-back"
     handlers = Handlers(
@@ -97,11 +109,6 @@ def create_blocks(settings: Settings, controller: ControllerClient) -> gr.Blocks
     )
     with blocks:
         wire(blocks, View.build(settings, handlers.examples), handlers)
-    blocks.queue(max_size=MOST_WAITING, default_concurrency_limit=None, api_open=False)
-    # Gradio computes statistics over all past events after each event; nobody reads them here.
-    blocks._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
-    blocks._queue.ANALYTICS_MAX_EVENTS = 1
-    return blocks
 
 
 def _serve_pictures(app: FastAPI, controller: ControllerClient) -> None:

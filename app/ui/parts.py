@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from app.settings import ROOT, Settings
+from app.settings import Settings
 from app.ui.examples import Example
 from app.ui.messages import THUMBS
+from app.ui.navigation import CHAT, build_brand, build_navigation
 
-LOGO = ROOT / "assets" / "logo.svg"
 LONGEST_PASTE = 1_000_000
 """Characters; longer pasted text would become a file."""
 NEW_MODEL_SECONDS = 3.0
@@ -25,7 +25,7 @@ WELCOME = """
 
 @dataclass(frozen=True)
 class Head:
-    """Name, choice of the model and what it sees. ``waiting`` ticks while there is no model."""
+    """Name, pages, choice of the model, what it sees. ``waiting`` ticks while there is no model."""
 
     model: gr.Dropdown
     new: gr.Button
@@ -67,7 +67,8 @@ class SamplingForm:
 def build_head() -> Head:
     """The line at the top, and below it what the model sees."""
     with gr.Row(elem_id="head", equal_height=True):
-        gr.HTML(f"{LOGO.read_text('utf-8')}<h1>LLaVA Studio</h1>", elem_id="brand")
+        build_brand()
+        build_navigation(CHAT)
         model = gr.Dropdown(
             [], label="Model", container=False, elem_id="model", min_width=120, interactive=True
         )
