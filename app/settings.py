@@ -60,7 +60,9 @@ class Settings(BaseSettings):
     @property
     def controller_address(self) -> str:
         """The controller's base URL, without a trailing slash."""
-        return (self.controller_url or f"http://{self._reachable}:{self.controller_port}").rstrip("/")
+        return (self.controller_url or f"http://{self._reachable}:{self.controller_port}").rstrip(
+            "/"
+        )
 
     @property
     def worker_address(self) -> str:

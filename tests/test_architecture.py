@@ -20,6 +20,7 @@ SHARED = (
     "app.pictures",
     "app.ports",
     "app.protocol",
+    "app.queue_place",
     "app.settings",
 )
 """The modules of ``app`` that every part of it may import."""
@@ -40,6 +41,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "app.ports": ("app.errors",),
     "app.settings": (),
     "app.protocol": (),
+    "app.queue_place": ("app.protocol",),
     "app.pictures": ("app.errors", "app.settings", "llava_core.errors", "llava_core.images"),
     "app.worker": (*SHARED, "llava_core"),
     "app.controller": (*SHARED, "app.db", "app.ratings", "llava_core.images", "llava_core.errors"),
@@ -61,6 +63,7 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
     "app.http": WITHOUT_MODELS,
     "app.ports": WITHOUT_MODELS,
     "app.protocol": WITHOUT_MODELS,
+    "app.queue_place": WITHOUT_MODELS,
     "app.settings": WITHOUT_MODELS,
     "app.pictures": WITHOUT_MODELS,
 }

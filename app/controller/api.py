@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from app.controller.chat import Chat
+from app.controller.explaining import Explaining
 from app.controller.guard import Guard
 from app.controller.registry import Registry
 from app.controller.relay import Relay
@@ -29,6 +30,7 @@ from app.http import body_limit, check_secret, error_response, invalid, read_bod
 from app.protocol import (
     PERSON_HEADER,
     ChatRequest,
+    Explanation,
     HeadRequest,
     Lease,
     ModelList,
@@ -55,7 +57,8 @@ def create_app(
     # Never through a proxy of the environment: workers are the project's own machines.
     client = httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=None))
     relay = Relay(client, settings.secret, settings.answer_timeout_seconds)
-    chat = Chat(Services(store, registry, relay), settings)
+    services = Services(store, registry, relay)
+    chat = Chat(services, settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -69,6 +72,7 @@ def create_app(
     app.state.chat, app.state.registry, app.state.store = chat, registry, store
     app.include_router(_public(settings, chat))
     app.include_router(_conversations(store))
+    app.include_router(_explanations(Explaining(services)))
     app.include_router(_workers(settings, registry))
     for kind in (StudioError, Exception):
         app.add_exception_handler(kind, error_response)
@@ -148,6 +152,17 @@ def _conversations(store: Store) -> APIRouter:
             "X-Content-Type-Options": "nosniff",
         }
         return Response(data, media_type=media_type, headers=headers)
+
+    return router
+
+
+def _explanations(explaining: Explaining) -> APIRouter:
+    router = APIRouter(prefix="/api")
+
+    @router.get("/answers/{answer_id}/explanation")
+    async def explanation(answer_id: str, request: Request) -> Explanation:
+        work = explaining.explain(_person(request), answer_id, request_id(request))
+        return await _unless_gone(request, work)
 
     return router
 

@@ -11,13 +11,28 @@ import httpx
 from pydantic import ValidationError
 
 from app.controller.registry import Choice
-from app.errors import StudioError, WorkerLost, from_wire
-from app.protocol import REQUEST_ID_HEADER, ChatChunk, FinishReason, TokenLogprob, Usage
+from app.errors import BadRequest, StudioError, UnknownModel, WorkerLost, from_wire
+from app.protocol import (
+    REQUEST_ID_HEADER,
+    ChatChunk,
+    Explanation,
+    FinishReason,
+    TokenLogprob,
+    Usage,
+)
+from app.queue_place import QueuePlace
 
 
 @dataclass(frozen=True)
 class Opened:
     """The worker has taken the request."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The request stands in the worker's queue."""
+
+    place: QueuePlace
 
 
 @dataclass(frozen=True)
@@ -42,7 +57,8 @@ class Counted:
     usage: Usage
 
 
-Event = Opened | Text | Finished | Counted
+AGAIN = "Send again in some seconds."
+Event = Opened | Waiting | Text | Finished | Counted
 
 
 class Relay:
@@ -62,16 +78,13 @@ class Relay:
         and the worker's own error as it says it.
         """
         body = {**body, "stream": True, "stream_options": {"include_usage": True}}
-        headers = {REQUEST_ID_HEADER: request_id}
-        if self._secret:
-            headers["Authorization"] = f"Bearer {self._secret}"
         written = False
         try:
             async with self._client.stream(
                 "POST",
                 f"{choice.url.rstrip('/')}/v1/chat/completions",
                 json=body,
-                headers=headers,
+                headers=self._headers(request_id),
                 timeout=self._timeout,
             ) as response:
                 if response.status_code != 200:
@@ -85,10 +98,42 @@ class Relay:
         except httpx.TransportError as error:
             raise _lost(written, "went away") from error
 
+    async def explain(
+        self, choice: Choice, messages: list[dict[str, Any]], request_id: str
+    ) -> Explanation:
+        """Where the answer that ends the messages looked, as the worker tells it.
+
+        Raises :class:`WorkerLost` and the worker's own error, as :meth:`stream` does, and
+        :class:`BadRequest` where the worker is an engine that cannot tell.
+        """
+        try:
+            response = await self._client.post(
+                f"{choice.url.rstrip('/')}/v1/explanations",
+                json={"model": choice.model.id, "messages": messages},
+                headers=self._headers(request_id),
+                timeout=self._timeout,
+            )
+        except httpx.TimeoutException as error:
+            raise WorkerLost("The worker has been silent for too long.", AGAIN) from error
+        except httpx.TransportError as error:
+            raise WorkerLost("The worker went away.", AGAIN) from error
+        if response.status_code != 200:
+            raise _unexplained(response, choice.model.id)
+        try:
+            return Explanation.model_validate_json(response.content)
+        except ValidationError as error:
+            raise WorkerLost("The worker sent something that is not an explanation.") from error
+
+    def _headers(self, request_id: str) -> dict[str, str]:
+        secret = {"Authorization": f"Bearer {self._secret}"} if self._secret else {}
+        return {REQUEST_ID_HEADER: request_id, **secret}
+
 
 async def _events(response: httpx.Response) -> AsyncIterator[Event]:
     finished = False
     async for line in response.aiter_lines():
+        if place := QueuePlace.from_line(line):
+            yield Waiting(place)
         if not line.startswith("data:"):
             continue
         data = line[5:].strip()
@@ -129,7 +174,20 @@ def _refusal(content: bytes, status: int) -> StudioError:
     return error
 
 
+def _unexplained(response: httpx.Response, model: str) -> StudioError:
+    """Other engines have no such address: their bodies are not ours to read."""
+    if response.status_code in (404, 405):
+        refusal = _refusal(response.content, response.status_code)
+        if isinstance(refusal, UnknownModel):
+            return refusal
+        return BadRequest(
+            f"The engine behind {model} cannot tell where an answer looked.",
+            "Ask a model that runs in a worker of this project.",
+        )
+    return _refusal(response.content, response.status_code)
+
+
 def _lost(written: bool, how: str) -> WorkerLost:
     if written:
         return WorkerLost(f"The worker {how} in the middle of the answer.")
-    return WorkerLost(f"The worker {how} before its first word.", "Send again in some seconds.")
+    return WorkerLost(f"The worker {how} before its first word.", AGAIN)

@@ -42,7 +42,7 @@ class TurnMaker:
     def _regenerate(self, answer_id: str, person: str, source: AnswerSource) -> Prepared:
         turns = self._store.path_to_question(person, answer_id)
         begun = self._store.begin_sibling(person, answer_id, source)
-        return Prepared(begun, self._history(turns))
+        return Prepared(begun, history(self._store, turns))
 
     def _continue(
         self, request: ChatRequest, conversation_id: str, person: str, source: AnswerSource
@@ -58,7 +58,7 @@ class TurnMaker:
         self._check_pictures(sum(len(t.pictures) for t in past) + len(question.pictures))
         turn = NewTurn(person, question.text, question.pictures, conversation_id, parent)
         begun = self._store.begin_turn(turn, source)
-        return Prepared(begun, [*self._history(past), question.message])
+        return Prepared(begun, [*history(self._store, past), question.message])
 
     def _begin(self, request: ChatRequest, person: str, source: AnswerSource) -> Prepared:
         """A new conversation, with the turns before its last question where a client sends them."""
@@ -105,18 +105,19 @@ class TurnMaker:
                 "Start a new chat, or send fewer pictures.",
             )
 
-    def _history(self, turns: list[PastTurn]) -> list[dict[str, Any]]:
-        """Stored turns as messages, their pictures read back from the data folder."""
-        messages: list[dict[str, Any]] = []
-        for turn in turns:
-            urls = [
-                data_url(self._store.files.read(sha256, media_type), media_type)
-                for sha256, media_type in turn.pictures
-            ]
-            messages.append(_user_message(turn.text, urls))
-            if turn.answer is not None:
-                messages.append({"role": "assistant", "content": turn.answer})
-        return messages
+
+def history(store: Store, turns: list[PastTurn]) -> list[dict[str, Any]]:
+    """Stored turns as messages, their pictures read back from the data folder."""
+    messages: list[dict[str, Any]] = []
+    for turn in turns:
+        urls = [
+            data_url(store.files.read(sha256, media_type), media_type)
+            for sha256, media_type in turn.pictures
+        ]
+        messages.append(_user_message(turn.text, urls))
+        if turn.answer is not None:
+            messages.append({"role": "assistant", "content": turn.answer})
+    return messages
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Sequence
 
-from app.controller.relay import Finished, Text
+from app.controller.relay import Finished, Text, Waiting
 from app.controller.run import Run
 from app.errors import StudioError
 from app.protocol import (
@@ -56,6 +56,8 @@ async def events(run: Run, include_usage: bool) -> AsyncIterator[str]:
                     delta=Delta(content=event.text), logprobs=_told(event.logprobs)
                 )
                 yield _event(run, created, [choice])
+            elif isinstance(event, Waiting):
+                yield event.place.to_comment()
             elif isinstance(event, Finished):
                 choice = ChunkChoice(delta=Delta(), finish_reason=event.reason)
                 yield _event(run, created, [choice])

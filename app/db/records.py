@@ -42,6 +42,16 @@ class PastTurn:
 
 
 @dataclass(frozen=True)
+class WrittenAnswer:
+    """An answer with the turns that led to it, itself the last, and what wrote it."""
+
+    turns: list[PastTurn]
+    model: str
+    revision: str
+    finished: bool
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How an answer stands: its text so far, and its figures once it has ended."""
 

@@ -24,7 +24,15 @@ from app.db.queries import (
     rating_of,
     ratings_of,
 )
-from app.db.records import AnswerSource, Begun, NewTurn, Outcome, PastTurn, Summary
+from app.db.records import (
+    AnswerSource,
+    Begun,
+    NewTurn,
+    Outcome,
+    PastTurn,
+    Summary,
+    WrittenAnswer,
+)
 from app.db.session import database_errors, open_database
 from app.db.views import conversation_view, rating_view
 from app.errors import NotFound
@@ -192,6 +200,15 @@ class Store:
             before = answers_to(session, question.conversation_id, question.parent_answer_id)
             turns = [past_turn(past.question, past.text) for past in before]
             return [*turns, past_turn(question, None)]
+
+    def written_answer(self, person: str, answer_id: str) -> WrittenAnswer:
+        """The person's answer and the turns before it, as a model is to see them."""
+        with self._reading() as session:
+            answer = owned_answer(session, person, answer_id)
+            path = answers_to(session, answer.question.conversation_id, answer_id)
+            turns = [past_turn(each.question, each.text) for each in path]
+            finished = answer.finish_reason is not None
+            return WrittenAnswer(turns, answer.model, answer.revision, finished)
 
     def conversations(self, person: str, limit: int = 100) -> list[Summary]:
         """The person's conversations, the last used first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -104,7 +104,7 @@ async def _explain(request: Request, settings: Settings, service: Service) -> Ex
             "Ask a model that runs in the engine; the worker's log says which do.",
         )
     read = asyncio.to_thread(conversation_of, chat.messages, settings, answered=True)
-    words = await queue.explain(await read)
+    words = await _unless_gone(request, queue.explain(await read))
     told = [ExplainedWord(text=w.text, share=w.share, grids=list(w.grids)) for w in words]
     return Explanation(model=queue.info.id, words=told)
 
@@ -120,15 +120,17 @@ async def _answer(request: Request, settings: Settings, service: Service) -> Res
     model = queue.info.id
     headers = {REQUEST_ID_HEADER: ticket.request_id}
     if not chat.stream:
-        answer = await _unless_gone(request, ticket, whole(ticket, model))
+        answer = await _unless_gone(request, whole(ticket, model), ticket.cancel)
         return JSONResponse(answer.model_dump(exclude_none=True), headers=headers)
-    await _unless_gone(request, ticket, ticket.opened(FIRST_PIECE_SECONDS))
+    await _unless_gone(request, ticket.opened(FIRST_PIECE_SECONDS), ticket.cancel)
     wants_usage = bool(chat.stream_options and chat.stream_options.include_usage)
     return _EventResponse(ticket, events(ticket, model, wants_usage), headers)
 
 
-async def _unless_gone(request: Request, ticket: Ticket, work: Coroutine[Any, Any, T]) -> T:
-    """The result of ``work``; where the client leaves before, the ticket is cancelled.
+async def _unless_gone(
+    request: Request, work: Coroutine[Any, Any, T], cancel: Callable[[], None] = lambda: None
+) -> T:
+    """The result of ``work``; where the client leaves before, it is ended, and ``cancel`` called.
 
     Raises :class:`_ClientGone` then, and whatever ``work`` raises.
     """
@@ -143,7 +145,7 @@ async def _unless_gone(request: Request, ticket: Ticket, work: Coroutine[Any, An
         gone.cancel()
         if not task.done():
             task.cancel()
-            ticket.cancel()
+            cancel()
 
 
 async def _disconnected(request: Request) -> None:

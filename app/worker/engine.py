@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 from app.errors import Busy
 from app.protocol import ModelInfo, Sampling
+from app.queue_place import QueuePlace
 from app.worker.failures import as_studio_error
 from app.worker.sampling import params_of
-from app.worker.ticket import Place, Ticket
+from app.worker.ticket import Ticket
 from llava_core.conversation import Conversation
 from llava_core.engine.answer import Piece
 from llava_core.engine.engine import Engine
@@ -54,7 +55,7 @@ class EngineQueue:
     @property
     def waiting(self) -> int:
         """Requests in the line, and those whose prompts are being prepared."""
-        return max(len(self._tickets) - self.engine.running, 0)
+        return self.engine.waiting + sum(request is None for request in [*self._tickets.values()])
 
     async def submit(
         self, conversation: Conversation, sampling: Sampling, request_id: str
@@ -63,8 +64,7 @@ class EngineQueue:
         the request."""
         ticket = Ticket(conversation, sampling, request_id, self._leave, self._place)
         with self._lock:
-            if len(self._tickets) >= self.engine.limits.running + self._max_waiting:
-                raise self._busy()
+            self._check_room()
             self._tickets[ticket] = None
         try:
             await asyncio.to_thread(self._submit, ticket)
@@ -79,8 +79,10 @@ class EngineQueue:
     async def explain(self, conversation: Conversation) -> list[Word]:
         """Where the answer that ends the conversation looked, word by word.
 
-        Raises :class:`app.errors.StudioError` where that cannot be told.
+        Raises :class:`app.errors.Busy` where the line is full, and another
+        :class:`app.errors.StudioError` where that cannot be told.
         """
+        self._check_room()
         loop = asyncio.get_running_loop()
         told: asyncio.Future[Told] = loop.create_future()
 
@@ -132,18 +134,22 @@ class EngineQueue:
         if request is not None:
             self.engine.cancel(request)
 
-    def _place(self, ticket: Ticket) -> Place | None:
+    def _place(self, ticket: Ticket) -> QueuePlace | None:
         request = self._tickets.get(ticket)
         if request is None or ticket.started.is_set():
             return None
         place = self.engine.place(request)
-        return Place(place, self.engine.wait_seconds(place))
+        if place is None:
+            return None
+        return QueuePlace(before=place, seconds=self.engine.wait_seconds(place))
 
-    def _busy(self) -> Busy:
+    def _check_room(self) -> None:
+        if self.active + self.waiting < self.engine.limits.running + self._max_waiting:
+            return
         seconds = self.engine.wait_seconds(self.waiting)
-        return Busy(
+        raise Busy(
             f"{self.info.id} is busy: {self.waiting} requests are already waiting.",
-            f"Try again in about {max(round(seconds), 1)} s.",
+            f"Try again in about {max(round(seconds), 1)} s." if seconds else None,
         )
 
     def _emit(self, ticket: Ticket, item: Piece | CoreError, started: float) -> None:

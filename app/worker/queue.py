@@ -12,6 +12,7 @@ from collections import deque
 
 from app.errors import Busy
 from app.protocol import ModelInfo, Sampling
+from app.queue_place import QueuePlace
 from app.worker.backend import Backend, Piece
 from app.worker.failures import as_studio_error
 from app.worker.ticket import Ticket
@@ -28,6 +29,7 @@ class ModelQueue:
         self._max_waiting = max_waiting
         self._waiting: deque[Ticket] = deque()
         self._active: Ticket | None = None
+        self._seconds: float | None = None
         self._closed = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(
@@ -54,7 +56,7 @@ class ModelQueue:
         self, conversation: Conversation, sampling: Sampling, request_id: str
     ) -> Ticket:
         """Join the line; raises :class:`app.errors.Busy` where it is full."""
-        ticket = Ticket(conversation, sampling, request_id, self._leave)
+        ticket = Ticket(conversation, sampling, request_id, self._leave, self._place)
         with self._changed:
             if self.active + self.waiting > self._max_waiting:
                 raise Busy(
@@ -78,6 +80,15 @@ class ModelQueue:
             self._changed.notify()
         self.cancel_all()
         self._thread.join()
+
+    def _place(self, ticket: Ticket) -> QueuePlace | None:
+        """The last answer is what the next ones are judged by."""
+        with self._changed:
+            if ticket not in self._waiting:
+                return None
+            before = self._waiting.index(ticket)
+        seconds = None if self._seconds is None else (before + 1) * self._seconds
+        return QueuePlace(before=before, seconds=seconds)
 
     def _leave(self, ticket: Ticket) -> None:
         """Drop a ticket that still waits, and end its stream."""
@@ -115,12 +126,13 @@ class ModelQueue:
         for piece in self.backend.generate(ticket.conversation, ticket.sampling, cancelled):
             ticket.hand_over(piece)
         if piece:
+            self._seconds = time.monotonic() - started
             log.info(
                 "request %s to %s: %s after %.2f s, %d tokens in, %d out",
                 ticket.request_id,
                 self.backend.info.id,
                 piece.finish_reason or "cancelled",
-                time.monotonic() - started,
+                self._seconds,
                 piece.prompt_tokens,
                 piece.completion_tokens,
             )

@@ -10,18 +10,11 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import NamedTuple
 
 from app.protocol import Sampling
+from app.queue_place import QueuePlace
 from app.worker.backend import Piece
 from llava_core.conversation import Conversation
-
-
-class Place(NamedTuple):
-    """Where a request stands: how many are before it, and about how long it will wait."""
-
-    before: int
-    seconds: float
 
 
 class Ticket:
@@ -33,7 +26,7 @@ class Ticket:
         sampling: Sampling,
         request_id: str,
         leave: Callable[[Ticket], None],
-        place: Callable[[Ticket], Place | None] = lambda ticket: None,
+        place: Callable[[Ticket], QueuePlace | None] = lambda ticket: None,
     ) -> None:
         self.conversation = conversation
         self.sampling = sampling
@@ -74,8 +67,8 @@ class Ticket:
                 raise first
 
     @property
-    def place(self) -> Place | None:
-        """Where it stands in the line; None where that is not known, or it is in work."""
+    def place(self) -> QueuePlace | None:
+        """Where it stands in the line; None once it is in work."""
         return self._place(self)
 
     def cancel(self) -> None:

@@ -22,11 +22,15 @@ from app.protocol import (
     TopLogprob,
     Usage,
 )
+from app.queue_place import QueuePlace
 from app.worker.backend import Piece
 from app.worker.ticket import Ticket
 from llava_core.engine.sampling import TokenName
 
+LOOK_SECONDS = 0.5
+"""How often a waiting request's place is looked up."""
 KEEP_ALIVE_SECONDS = 10.0
+"""A waiting stream is never silent for longer, although nothing has changed."""
 DONE = "data: [DONE]\n\n"
 
 
@@ -137,20 +141,28 @@ async def whole(ticket: Ticket, model: str) -> ChatCompletion:
     return answer.completion()
 
 
-def keep_alive(ticket: Ticket) -> str:
-    """A comment in the event stream, which clients skip; sent only while a request waits."""
-    place = ticket.place
-    where = f", {place.before} before it, about {place.seconds:.0f} s" if place else ""
-    return f": waiting in the queue{where}\n\n"
+async def places(ticket: Ticket) -> AsyncIterator[QueuePlace]:
+    """Where the request stands, whenever that changes, until its answer begins.
+
+    Once it is in work there is nothing to tell: a model that hangs is noticed by its silence.
+    """
+    told, silent = -1, 0.0
+    while True:
+        place = ticket.place
+        if place is not None and (place.before != told or silent >= KEEP_ALIVE_SECONDS):
+            told, silent = place.before, 0.0
+            yield place
+        if await ticket.news(LOOK_SECONDS):
+            return
+        silent += LOOK_SECONDS
 
 
 async def events(ticket: Ticket, model: str, include_usage: bool) -> AsyncIterator[str]:
     """The answer as server-sent events, in order; an error is the last of them."""
     answer = _answer(ticket, model)
     yield answer.chunk(Delta(role="assistant", content=""))
-    while not await ticket.news(KEEP_ALIVE_SECONDS):
-        if not ticket.started.is_set():
-            yield keep_alive(ticket)
+    async for place in places(ticket):
+        yield place.to_comment()
     try:
         async for piece in ticket.pieces():
             logprobs = answer.add(piece)

@@ -73,7 +73,7 @@ class Engine:
         self._arrivals: deque[Request] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._seconds_of_answer = 1.0
+        self._seconds_of_answer: float | None = None
         self._failed_in_a_row = 0
         self._smallest = False
 
@@ -141,15 +141,20 @@ class Engine:
         """Requests in the line."""
         return len(self.scheduler.waiting) + len(self._arrivals)
 
-    def place(self, request: Request) -> int:
-        """How many requests stand before this one in the line; 0 also for one in work."""
+    def place(self, request: Request) -> int | None:
+        """How many requests stand before this one in the line; None where it is not in it."""
         line = [*self.scheduler.waiting, *self._arrivals]
-        return line.index(request) if request in line else 0
+        return line.index(request) if request in line else None
 
-    def wait_seconds(self, place: int) -> float:
-        """How long a request at this place of the line will wait, judging by the last answers."""
+    def wait_seconds(self, place: int) -> float | None:
+        """How long a request at this place of the line will wait, judging by the last answers.
+
+        None where there is no answer yet to judge by.
+        """
         if place == 0 and self.running < self.limits.running:
             return 0.0
+        if self._seconds_of_answer is None:
+            return None
         return (place + 1) * self._seconds_of_answer / self.limits.running
 
     def open(self) -> None:
@@ -248,9 +253,13 @@ class Engine:
         if request.answer.finished:
             self.scheduler.finish(request)
             self.figures.requests += 1
-            seconds = time.perf_counter() - request.began
-            self._seconds_of_answer += 0.2 * (seconds - self._seconds_of_answer)
+            self._note_seconds(time.perf_counter() - request.began)
         request.emit(piece)
+
+    def _note_seconds(self, seconds: float) -> None:
+        """How long an answer took: a mean in which the last ones count most."""
+        mean = seconds if self._seconds_of_answer is None else self._seconds_of_answer
+        self._seconds_of_answer = mean + 0.2 * (seconds - mean)
 
     def _count(self, plan: Plan, tokens: int) -> None:
         figures = self.figures

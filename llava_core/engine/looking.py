@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import isqrt
 from typing import Any
+from unicodedata import east_asian_width
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from llava_core.engine.decoder import Attention
 from llava_core.engine.keys_values import KeysValues, Span
 from llava_core.engine.paged import PagedKeysValues
 from llava_core.engine.request import Picture, Request
-from llava_core.engine.sampling import SamplingParams, TokenNames
+from llava_core.engine.sampling import SamplingParams, TokenName, TokenNames
 from llava_core.errors import CoreError
 from llava_core.model import Checkpoint, ModelInputs
 
@@ -99,14 +100,14 @@ class Looking:
         mean = scores.softmax(-1).mean(0)[:, self._places].cpu()
         self.attention[chosen[rows].cpu() - self.start] += mean / self._layers
 
-    def words(self, texts: Sequence[str]) -> list[Word]:
-        """The words of the answer; ``texts`` are its tokens' texts, one after the other."""
+    def words(self, names: Sequence[TokenName]) -> list[Word]:
+        """The words of the answer; ``names`` are those of its tokens, one after the other."""
         words = []
-        for tokens in words_of(texts):
+        for tokens in words_of([name.text for name in names]):
             mean = self.attention[tokens].mean(0)
             grids = self._grids(mean)
-            text = "".join(texts[token] for token in tokens)
-            words.append(Word(text, float(mean.sum()), tuple(grids)))
+            data = b"".join(names[token].data or b"" for token in tokens)
+            words.append(Word(data.decode(errors="replace"), float(mean.sum()), tuple(grids)))
         return words
 
     def _grids(self, attention: Tensor) -> list[Grid]:
@@ -128,13 +129,20 @@ def side_of(count: int, view: int | None) -> int:
 
 
 def words_of(texts: Sequence[str]) -> list[list[int]]:
-    """Which tokens make each word: a word begins with white space, or where the answer does."""
+    """Which tokens make each word: a word begins with white space, or where the answer does.
+
+    Scripts that are written without spaces (Chinese, Japanese) begin one with every token.
+    """
     words: list[list[int]] = []
     for index, text in enumerate(texts):
-        if not words or text[:1].isspace():
+        if not words or text[:1].isspace() or _is_wide(text[:1]):
             words.append([])
         words[-1].append(index)
     return words
+
+
+def _is_wide(character: str) -> bool:
+    return bool(character) and east_asian_width(character) in ("W", "F")
 
 
 def view_of(checkpoint: Checkpoint) -> int | None:
@@ -164,7 +172,7 @@ def looking_request(
         if isinstance(item, CoreError):
             emit(item)
         elif item.finish_reason != "cancelled":
-            emit(looking.words([names.name(token).text for token in ids[start:end]]))
+            emit(looking.words([names.name(token) for token in ids[start:end]]))
 
     request = Request("", inputs, checkpoint.renderer.image_token_id, answer, tell)
     looking = Looking(start, end, request.pictures, layers, view_of(checkpoint))

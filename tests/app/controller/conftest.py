@@ -19,6 +19,7 @@ from app.db.store import Store
 from app.protocol import WorkerStatus
 from app.settings import Settings
 from app.worker.api import create_app as create_worker
+from app.worker.backend import EngineBackend
 from tests.fakes import ScriptedBackend
 from tests.servers import running
 
@@ -45,18 +46,19 @@ class Desk:
             httpx.Client(base_url=self.url, timeout=20, trust_env=False)
         )
         self.workers = 0
+        self.secret = {"Authorization": f"Bearer {SECRET}"}
 
-    def add_worker(self, backend: ScriptedBackend) -> str:
+    def add_worker(self, backend: ScriptedBackend | EngineBackend) -> str:
         """Start a worker with this backend and register it; returns its id."""
         url = self._stack.enter_context(running(create_worker(self.settings, [backend])))
         return self.register(url, backend)
 
-    def register(self, url: str, backend: ScriptedBackend) -> str:
+    def register(self, url: str, backend: ScriptedBackend | EngineBackend) -> str:
         """Register a worker that runs at ``url``."""
         self.workers += 1
         status = WorkerStatus(worker_id=f"w{self.workers}", url=url, models=[backend.info])
-        headers = {"Authorization": f"Bearer {SECRET}"}
-        reply = self.client.post("/internal/workers", json=status.model_dump(), headers=headers)
+        message = status.model_dump()
+        reply = self.client.post("/internal/workers", json=message, headers=self.secret)
         assert reply.status_code == 200, reply.text
         return status.worker_id
 

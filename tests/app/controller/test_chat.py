@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from contextlib import closing
 
 import httpx
+import pytest
 
 from app.protocol import Sampling
+from app.queue_place import QueuePlace
 from tests.app.controller.conftest import Desk
 from tests.fakes import ScriptedBackend
 from tests.pictures import png, question
@@ -155,6 +158,28 @@ def test_nobody_sees_another_persons_conversation(desk: Desk, backend: ScriptedB
     refused = desk.client.post("/v1/chat/completions", json=body, headers=other)
     assert refused.status_code == 404
     assert desk.client.get("/api/conversations", headers=other).json() == []
+
+
+def test_the_place_in_the_queue_comes_through_to_the_client(
+    desk: Desk, backend: ScriptedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.worker.api.FIRST_PIECE_SECONDS", 0.05)
+    monkeypatch.setattr("app.worker.wire.LOOK_SECONDS", 0.02)
+    backend.gate = threading.Semaphore(0)
+    desk.add_worker(backend)
+    first = threading.Thread(target=desk.ask, args=(question("first"),))
+    first.start()
+    while not backend.seen:
+        time.sleep(0.01)
+    body = {"messages": [question("second")], "stream": True}
+    with desk.client.stream("POST", "/v1/chat/completions", json=body) as reply:
+        lines = (line for line in reply.iter_lines() if line)
+        assert next(lines).startswith("data: ")
+        assert QueuePlace.from_line(next(lines)) == QueuePlace(before=0)
+        backend.gate.release(6)
+        rest = list(lines)
+    first.join()
+    assert rest[-1] == "data: [DONE]" and "circle" in rest[-3]
 
 
 def test_two_questions_in_one_message_of_a_client_are_joined(

@@ -21,7 +21,6 @@ from app.worker.backend import EngineBackend
 from app.worker.checkpoint import info_of, load_backend
 from app.worker.engine import EngineQueue
 from app.worker.ticket import Ticket
-from app.worker.wire import keep_alive
 from llava_core.conversation import Conversation, user
 from llava_core.engine.engine import MOST_FAILURES, Engine
 from llava_core.engine.runner import Runner
@@ -167,14 +166,23 @@ def test_a_full_line_says_when_to_come_again_and_each_place_is_known(
         tickets += [await queue.submit(conversation(), Sampling(max_tokens=3), n) for n in "bc"]
         with pytest.raises(Busy, match="2 requests are already waiting") as caught:
             await queue.submit(conversation(), Sampling(), "d")
-        assert "Try again in about" in caught.value.remedy
+        assert caught.value.remedy == Busy.default_remedy, "nobody knows yet how long it takes"
         places = [ticket.place for ticket in tickets]
-        assert [place.before if place else None for place in places] == [0, 0, 1]
-        assert "1 before it, about" in keep_alive(tickets[2])
-        assert places[2] and places[1] and places[2].seconds > places[1].seconds
+        assert [place.before if place else None for place in places] == [None, 0, 1]
+        assert [place.seconds if place else None for place in places] == [None] * 3
         gate.open.set()
         for ticket in tickets:
             assert (await settled(ticket))[-1].finish_reason
+        gate.open.clear()
+        again = [await queue.submit(conversation(), Sampling(max_tokens=3), n) for n in "abc"]
+        while queue.active != 1:
+            await asyncio.sleep(0.01)
+        with pytest.raises(Busy) as caught:
+            await queue.submit(conversation(), Sampling(), "d")
+        assert "Try again in about" in caught.value.remedy
+        waits = [place.seconds for ticket in again[1:] if (place := ticket.place)]
+        assert waits[1] == pytest.approx(2 * waits[0]) and waits[0] > 0
+        gate.open.set()
         queue.close()
 
     asyncio.run(run())

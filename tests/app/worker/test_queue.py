@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from app.queue_place import QueuePlace
 from app.worker import wire
 from tests.app.worker.conftest import Worker, question
 from tests.fakes import ScriptedBackend
@@ -115,19 +116,35 @@ def test_a_waiting_stream_shows_signs_of_life(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.worker.api.FIRST_PIECE_SECONDS", 0.05)
+    monkeypatch.setattr(wire, "LOOK_SECONDS", 0.02)
     monkeypatch.setattr(wire, "KEEP_ALIVE_SECONDS", 0.05)
     backend = gated(words=1)
     worker = start(backend)
     with ThreadPoolExecutor() as pool:
         first = pool.submit(worker.ask)
         worker.until(active=1)
+        second = pool.submit(worker.ask)
+        worker.until(active=1, waiting=1)
         body = question(stream=True)
         with worker.client.stream("POST", "/v1/chat/completions", json=body) as reply:
-            lines = reply.iter_lines()
-            assert any(line.startswith(": waiting") for line in lines)
-            release(backend)
-            assert any(line == "data: [DONE]" for line in lines)
-        assert first.result().status_code == 200
+            lines = (line for line in reply.iter_lines() if line)
+            assert next(lines).startswith("data: "), "the role"
+            told = [QueuePlace.from_line(next(lines)) for _ in range(2)]
+            assert told == [QueuePlace(before=1)] * 2, "again, although nothing has changed"
+            release(backend, 1)
+            assert first.result().status_code == 200
+            before = [place.before for line in lines if (place := moved(line, backend))]
+            assert before[-1] == 0 and set(before) <= {0, 1}
+        assert second.result().status_code == 200
+
+
+def moved(line: str, backend: ScriptedBackend) -> QueuePlace | None:
+    """The place that the line tells; the model goes on once it is the first."""
+    place = QueuePlace.from_line(line)
+    if place and place.before == 0:
+        assert place.seconds is not None and place.seconds > 0, "the first answer took a while"
+        release(backend)
+    return place
 
 
 async def test_draining_finishes_what_is_in_work_and_takes_nothing_new(start: Start) -> None:

@@ -138,6 +138,18 @@ def test_words_begin_with_white_space() -> None:
     assert words_of([]) == []
 
 
+def test_scripts_without_spaces_have_a_word_for_each_token() -> None:
+    assert words_of(["星", "是", "红色", "的", "。"]) == [[0], [1], [2], [3], [4]]
+    assert words_of(["Ein", " rot", "es", "Ω", "\ufffd"]) == [[0], [1, 2, 3, 4]]
+
+
+def test_a_character_of_several_tokens_is_whole_in_its_word(right: Right) -> None:
+    talk = Conversation((*TALKS[0].messages, assistant("A 🌟 star.")))
+    words = words_by(engine_of(right.checkpoint), talk)
+    assert "".join(word.text for word in words).strip() == "A 🌟 star."
+    assert words[1].text == " 🌟"
+
+
 def test_a_picture_of_tiles_is_shown_by_its_whole_view() -> None:
     assert (side_of(576, 24), side_of(577, 24), side_of(2880, 24), side_of(49, None)) == (
         24,
