@@ -8,6 +8,7 @@ has; bitsandbytes' 8-bit layers have no such path on CPUs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -67,29 +68,66 @@ class Int8Linear(nn.Module):
 class PackedInt8(nn.Module):
     """The same with the weight laid out for oneDNN beforehand: twice as fast for a few rows.
 
-    The operator is the one that PyTorch's own 8-bit export for x86 ends in. Inputs are shifted by
-    128 for it, which changes nothing in the sums.
+    The operator is the one that PyTorch's own 8-bit export for x86 ends in. Inputs are shifted to
+    whole numbers without a sign for it, which changes nothing in the sums. Where the processor's
+    sums overflow (:func:`overflows`), each row is computed as two of 7 bits, in one call.
     """
 
-    def __init__(self, layer: Int8Linear) -> None:
+    def __init__(self, layer: Int8Linear, halves: bool | None = None) -> None:
         super().__init__()
         self._weight = torch.ops.onednn.qlinear_prepack(layer.weight, None)
         self._scale = layer.scale
         self._zero = torch.zeros_like(layer.scale, dtype=torch.int64)
         self._bias = layer.bias
+        self._halves = overflows() if halves is None else halves
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(rows, inputs) -> (rows, outputs)."""
         if not len(inputs):
             return inputs.new_zeros(0, len(self._scale))
         step = inputs.abs().amax(-1, keepdim=True).clamp_min_(1e-12).div_(LARGEST)
-        whole = (inputs / step).round_().add_(SHIFT).to(torch.uint8)
-        result: Tensor = torch.ops.onednn.qlinear_pointwise(
-            *(whole, 1.0, SHIFT, self._weight, self._scale, self._zero, None),
-            *(1.0, 0, torch.float32, "none", [], ""),
-        )
-        result = result.mul_(step)
+        whole = (inputs / step).round_()
+        sums = self._in_halves(whole) if self._halves else self._product(whole, SHIFT)
+        result = sums.mul_(step)
         return result if self._bias is None else result.add_(self._bias)
+
+    def _product(self, whole: Tensor, shift: int) -> Tensor:
+        """Sums, times the outputs' scales; ``whole`` + ``shift`` must fit into 8 bits."""
+        return _onednn(whole.add_(shift), shift, self._weight, self._scale, self._zero)
+
+    def _in_halves(self, whole: Tensor) -> Tensor:
+        """x = 2 h + l with h of 7 bits and l of one: no partial sum leaves 16 bits then."""
+        high = whole.mul(0.5).floor_()
+        low = whole.sub_(high, alpha=2)
+        high_sums, low_sums = self._product(torch.cat((high, low)), SHIFT // 2).chunk(2)
+        return low_sums.add(high_sums, alpha=2)
+
+
+def _onednn(shifted: Tensor, shift: int, weight: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
+    result: Tensor = torch.ops.onednn.qlinear_pointwise(
+        *(shifted.to(torch.uint8), 1.0, shift, weight, scale, zero, None),
+        *(1.0, 0, torch.float32, "none", [], ""),
+    )
+    return result
+
+
+@cache
+def overflows() -> bool:
+    """Whether oneDNN's 8-bit sums are wrong on this processor when its numbers are large.
+
+    Without VNNI instructions it adds products of 8 bits in pairs of 16 bits, which are cut off at
+    their limit (https://uxlfoundation.github.io/oneDNN/dev_guide_int8_computations.html). That is
+    tried out: processors are too many to be listed.
+    """
+    weight = torch.full((64, 256), LARGEST, dtype=torch.int8)
+    prepacked = torch.ops.onednn.qlinear_prepack(weight, None)
+    one, zero = torch.ones(64), torch.zeros(64, dtype=torch.int64)
+    right = float(LARGEST * LARGEST * 256)
+    sums = [
+        _onednn(torch.full((rows, 256), float(LARGEST + SHIFT)), SHIFT, prepacked, one, zero)
+        for rows in (1, 2, 9, 64)
+    ]
+    return any(bool((each != right).any()) for each in sums)
 
 
 def packed(layer: Int8Linear) -> nn.Module:

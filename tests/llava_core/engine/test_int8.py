@@ -141,3 +141,22 @@ def test_without_the_operators_the_layer_stays_as_it_is(monkeypatch: pytest.Monk
     assert isinstance(packed(layer), PackedInt8)
     monkeypatch.setattr(int8, "OPERATORS", ("qlinear_of_another_year",))
     assert packed(layer) is layer
+
+
+@pytest.mark.parametrize("number", [1, 2, 9, 70])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_sums_of_the_largest_numbers_do_not_overflow(number: int, sign: int) -> None:
+    weight = torch.full((24, 512), 127, dtype=torch.int8)
+    layer = Int8Linear(weight, torch.ones(24), None)
+    inputs = torch.full((number, 512), sign * 127.0)
+    expected = torch.full((number, 24), sign * 127.0 * 127.0 * 512.0)
+    torch.testing.assert_close(packed(layer)(inputs), expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(PackedInt8(layer, halves=True)(inputs), expected, rtol=1e-6, atol=0)
+
+
+def test_two_halves_are_the_same_as_one_whole() -> None:
+    torch.manual_seed(3)
+    layer = Int8Linear.quantise(torch.nn.Linear(256, 40))
+    inputs = torch.randn(11, 256)
+    whole = layer(inputs)
+    torch.testing.assert_close(PackedInt8(layer, halves=True)(inputs), whole, rtol=1e-5, atol=1e-5)
