@@ -1,5 +1,29 @@
 // What the page does in the browser besides Gradio. No build step, no dependencies.
 
+// The words of the page by their key: say("box.too_large", { name, size, limit }).
+window.say = (key, fields = {}) => {
+  const [section, name] = key.split(".");
+  return studio.texts[section][name].replace(/\{(\w+)\}/g, (_, field) => fields[field]);
+};
+
+// The switch of the language keeps the conversation; the choice leaves the address as soon as a
+// cookie remembers it.
+(() => {
+  const address = new URL(window.location.href);
+  if (address.searchParams.has("language") && document.cookie.includes("studio-language=")) {
+    address.searchParams.delete("language");
+    window.history.replaceState(window.history.state, "", address);
+  }
+  window.addEventListener("click", (event) => {
+    const link = event.target.closest?.("a[data-language]");
+    if (!link) return;
+    event.preventDefault();
+    const here = new URL(window.location.href);
+    here.searchParams.set("language", link.dataset.language);
+    window.location.assign(here);
+  });
+})();
+
 // The conversation that the address names, kept before anything changes the address.
 window.studioChatInAddress = new URL(window.location.href).searchParams.get("chat");
 
@@ -9,17 +33,15 @@ window.studioChatInAddress = new URL(window.location.href).searchParams.get("cha
   const ours = new WeakSet();
   const box = () => document.querySelector("#box .full-container");
   const limit = () => window.gradio_config?.max_file_size ?? Infinity;
-  const megabytes = (bytes) => `${Math.round(bytes / 1e6)} MB`;
+  const megabytes = (bytes) => Math.round(bytes / 1e6);
 
   const complaint = (file) => {
     if (file.type && !file.type.startsWith("image/")) {
-      return `${file.name} is not a picture. Add a PNG, JPEG, WebP, GIF or BMP file.`;
+      return say("box.no_picture", { name: file.name });
     }
     if (file.size > limit()) {
-      return (
-        `${file.name} has ${megabytes(file.size)}; the limit is ${megabytes(limit())}. ` +
-        "Save it smaller, for example as JPEG, and add it again."
-      );
+      const sizes = { size: megabytes(file.size), limit: megabytes(limit()) };
+      return say("box.too_large", { name: file.name, ...sizes });
     }
     return null;
   };
@@ -88,7 +110,7 @@ window.studioChatInAddress = new URL(window.location.href).searchParams.get("cha
       message.removeAttribute("aria-label");
     }
     for (const field of document.querySelectorAll("#box textarea:not([aria-label])")) {
-      field.setAttribute("aria-label", "Your message");
+      field.setAttribute("aria-label", say("box.label"));
     }
   };
   const changes = { attributeFilter: ["aria-label"], childList: true, subtree: true };

@@ -10,15 +10,16 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from pathlib import Path
 
-from app.errors import BadRequest, EmptyMessage, StudioError
+from app.errors import StudioError
 from app.protocol import ChatMessage as Asked
 from app.protocol import Content, ImageContent, ImageURL, StoredConversation, TextContent
 from app.ui import messages
 from app.ui.client import ControllerClient
 from app.ui.events import Accepted, AnswerEvent, Written
+from app.ui.language import PageError
 from app.ui.messages import ChatMessage
 from app.ui.pacing import paced
-from app.ui.screen import Change, Choice, Draft, Pager, RatingPanel, failed, sentence, showing
+from app.ui.screen import Change, Choice, Draft, Notice, Pager, RatingPanel, failed, showing
 from app.ui.tab import Tab
 
 SETTLE_SECONDS = 3.0
@@ -60,7 +61,7 @@ class Answering:
     ) -> AsyncGenerator[Change, None]:
         """Another answer to the last question; the former one is kept beside it."""
         if not (tab.conversation and tab.last_answer):
-            yield failed(BadRequest("There is no answer to replace yet.", "Ask a question first."))
+            yield failed(PageError("refusals.nothing_to_replace"))
             return
         events = self._client.regenerate(
             tab.person, tab.conversation, tab.last_answer, choice.sampling, model=choice.model
@@ -74,7 +75,7 @@ class Answering:
     async def settle(self, tab: Tab) -> Change:
         """The conversation after an answer was stopped, when the controller has noted it."""
         if not tab.conversation:
-            return Change(messages=[], busy=False, notice="")
+            return Change(messages=[], busy=False, notice=Notice())
         try:
             return showing(tab, await self.settled(tab.person, tab.conversation))
         except StudioError as error:
@@ -101,7 +102,7 @@ class Answering:
 
         ``before`` is the page to go back to where not a word is written: nothing is lost then.
         """
-        yield Change(messages=asked, busy=True, notice="", pager=Pager(), panel=RatingPanel())
+        yield Change(messages=asked, busy=True, notice=Notice(), pager=Pager(), panel=RatingPanel())
         accepted: Accepted | None = None
         text = ""
         try:
@@ -130,7 +131,7 @@ class Answering:
             with suppress(StudioError):
                 stored = await self._client.conversation(before.tab.person, before.tab.conversation)
                 change = showing(before.tab, stored).but(draft=before.draft)
-        return change.but(busy=False, notice=sentence(error))
+        return change.but(busy=False, notice=Notice(error=error))
 
     async def _ended(self, tab: Tab, written: list[ChatMessage]) -> Change:
         """The conversation as stored; what was written so far where that cannot be read."""
@@ -143,13 +144,12 @@ class Answering:
 def compose(draft: Draft) -> Asked:
     """The message to send: pictures as ``data:`` URLs, then the words.
 
-    Raises :class:`EmptyMessage` where nothing is asked, :class:`BadRequest` where an upload is
-    gone.
+    Raises :class:`app.ui.language.PageError` where nothing is asked, or an upload is gone.
     """
     if not draft.text.strip():
         if draft.files:
-            raise EmptyMessage("There is a picture but no question yet.")
-        raise EmptyMessage("There is no question yet.")
+            raise PageError("refusals.picture_alone")
+        raise PageError("refusals.nothing_asked")
     parts: list[Content] = [
         ImageContent(image_url=ImageURL(url=_data_url(Path(file)))) for file in draft.files
     ]
@@ -166,9 +166,7 @@ def _data_url(path: Path) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise BadRequest(
-            f"The picture {path.name} is no longer there.", "Add it again, then send."
-        ) from error
+        raise PageError("refusals.upload_gone", name=path.name) from error
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 

@@ -9,10 +9,11 @@ from app.errors import NotFound, StudioError
 from app.protocol import StoredConversation, StoredImage
 from app.ui.answering import Answering
 from app.ui.client import ControllerClient
-from app.ui.screen import Change, Draft, Models, Pager, RatingPanel, failed, showing
+from app.ui.language import PageError
+from app.ui.screen import Change, Draft, Models, Notice, Pager, RatingPanel, failed, showing
 from app.ui.tab import Tab
 
-NO_MODEL = "No model is ready yet. Wait some seconds: the page will notice when one is."
+NO_MODEL = Notice("chat.waiting_for_model")
 SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", "image/gif": ".gif"}
 
 
@@ -36,7 +37,7 @@ class Browsing:
             return failed(error).but(tab=tab, models=Models((), None, ""), busy=False)
         shown = change.tab or tab
         models = Models.of(served, tab.model, shown.model)
-        notice = "" if served else NO_MODEL
+        notice = Notice() if served else NO_MODEL
         # What has been typed meanwhile stays.
         return change.but(tab=shown, models=models, notice=notice, draft=None)
 
@@ -47,7 +48,7 @@ class Browsing:
         except StudioError as error:
             return failed(error)
         models = Models.of(served, chosen, tab.model)
-        return Change(models=models, notice="" if served else NO_MODEL)
+        return Change(models=models, notice=Notice() if served else NO_MODEL)
 
     async def choose(self, tab: Tab, chosen: str | None) -> Change:
         """Another model for the next answers."""
@@ -66,7 +67,7 @@ class Browsing:
             panel=RatingPanel(),
             draft=Draft(),
             busy=False,
-            notice="",
+            notice=Notice(),
         )
 
     async def undo(self, tab: Tab) -> Change:
@@ -107,7 +108,7 @@ class Browsing:
     async def _here(self, tab: Tab) -> StoredConversation:
         """The conversation along this tab's path, whatever other tabs have done to it."""
         if not (tab.conversation and tab.last_answer):
-            raise NotFound("There is nothing to go back to.", "Ask a question first.")
+            raise PageError("refusals.nothing_to_undo")
         return await self._client.set_head(tab.person, tab.conversation, tab.last_answer)
 
     async def _file(self, image: StoredImage) -> str:

@@ -26,6 +26,7 @@ from app.protocol import (
 )
 from app.settings import Settings
 from app.ui.events import AnswerEvent, read_events
+from app.ui.language import PageError
 
 W = TypeVar("W", bound=BaseModel)
 
@@ -33,12 +34,11 @@ QUICK = httpx.Timeout(10.0, connect=3.0)
 """For everything but answers: the controller reads its database, no model is asked."""
 
 
-class ControllerGone(StudioError):
+class ControllerGone(PageError):
     """The controller does not answer."""
 
     code = "controller_gone"
     status = 503
-    default_remedy = "Wait some seconds and try again; it may be starting."
 
 
 @dataclass(frozen=True)
@@ -158,9 +158,7 @@ class ControllerClient:
         try:
             return kind.model_validate_json(response.content)
         except ValueError as error:
-            message = f"The controller's reply to {method} {path} cannot be read."
-            remedy = "Start page and controller from the same version."
-            raise StudioError(message, remedy) from error
+            raise PageError("refusals.reply_unreadable", request=f"{method} {path}") from error
 
     async def _send(
         self, method: str, path: str, *, person: str | None = None, body: BaseModel | None = None
@@ -182,8 +180,8 @@ def _given(sampling: Sampling) -> dict[str, Any]:
 
 def _gone(error: httpx.TransportError) -> ControllerGone:
     if isinstance(error, httpx.ReadTimeout):
-        return ControllerGone("The controller has been silent for too long.")
-    return ControllerGone("The controller, the part that keeps your chats, does not answer.")
+        return ControllerGone("refusals.controller_silent")
+    return ControllerGone("refusals.controller_gone")
 
 
 def _error_in(response: httpx.Response) -> StudioError:
@@ -194,4 +192,4 @@ def _error_in(response: httpx.Response) -> StudioError:
         body = None
     if isinstance(body, dict) and isinstance(body.get("error"), dict):
         return from_wire(body)
-    return StudioError(f"The controller refused with status {response.status_code}.")
+    return PageError("refusals.controller_refused", status=response.status_code)

@@ -6,8 +6,9 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
-from app.errors import StudioError, WorkerLost, from_wire
+from app.errors import WorkerLost, from_wire
 from app.protocol import ChatChunk, FinishReason
+from app.ui.language import PageError
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def _chunk(data: str) -> ChatChunk:
     try:
         return ChatChunk.model_validate(body)
     except ValueError as error:
-        raise StudioError("The controller sent something that is not an answer.") from error
+        raise PageError("refusals.no_answer") from error
 
 
 def _news(chunk: ChatChunk) -> list[AnswerEvent]:

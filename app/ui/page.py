@@ -1,4 +1,4 @@
-"""The site as a web application: Gradio's pages, and the stored pictures beside them."""
+"""The page as a web application: Gradio's Blocks in each language, and what lies beside them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import gradio as gr
 from fastapi import FastAPI, Response
+from fastapi.responses import FileResponse
 from gradio.utils import get_upload_folder
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,16 +20,18 @@ from app.ui.answering import Answering
 from app.ui.blocks import StudioBlocks
 from app.ui.browsing import Browsing
 from app.ui.client import ControllerClient
+from app.ui.document import FILES_PATH, Document, asset
 from app.ui.examples import EXAMPLES, load_examples
+from app.ui.language import LANGUAGES, PREFIXES, Language, Texts, load_texts
 from app.ui.messages import PICTURE_PATH
-from app.ui.navigation import ARENA, COMPARE, LEADERBOARD, LOGO, SITE, build_top, open_page
+from app.ui.navigation import ARENA, COMPARE, LEADERBOARD, LOGO, PLACES, build_top, open_page
+from app.ui.preference import LanguagePreference
 from app.ui.rating import RatingHandlers
 from app.ui.theme import StudioTheme
 from app.ui.view import View
 from app.ui.wiring import Handlers, wire
 
 STYLES = [ROOT / "assets" / "style.css", ROOT / "assets" / "arena.css"]
-SCRIPT = ROOT / "assets" / "page.js"
 MOST_WAITING = 200
 """Events of all visitors that may wait in the queue."""
 CLEAN_UP_SECONDS = 3600
@@ -56,41 +59,54 @@ def create_app(settings: Settings, client: ControllerClient | None = None) -> Fa
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     _serve_pictures(app, controller)
+    _serve_assets(app)
+    app.add_middleware(Document)
+    app.add_middleware(LanguagePreference, pages=[f"/{place.path}" for place in PLACES])
     app.add_middleware(ContentPolicy)
+    # "/" takes every path that nothing before it has taken, so it comes last.
+    for language in sorted(LANGUAGES, key=lambda each: PREFIXES[each], reverse=True):
+        app = _mounted(app, settings, controller, language)
+    return app
+
+
+def _mounted(
+    app: FastAPI, settings: Settings, controller: ControllerClient, language: Language
+) -> FastAPI:
+    """The application with the pages of one language in it."""
+    path = PREFIXES[language] or "/"
     mounted: FastAPI = gr.mount_gradio_app(
         app,
-        create_blocks(settings, controller),
-        path="/",
+        create_blocks(settings, controller, load_texts(language)),
+        path=path,
         server_name=settings.host,
         server_port=settings.port,
         footer_links=[],
         run_history=False,
         show_error=True,
         max_file_size=settings.max_upload_mb * 1_000_000,
-        favicon_path=str(LOGO),
+        favicon_path=str(LOGO) if path == "/" else None,
         ssr_mode=False,
         mcp_server=False,
         pwa=False,
         allowed_paths=[str(EXAMPLES)],
         theme=StudioTheme(),
         css_paths=STYLES,
-        head=f"<script>{SCRIPT.read_text('utf-8')}</script>",
     )
     return mounted
 
 
-def create_blocks(settings: Settings, controller: ControllerClient) -> gr.Blocks:
-    """All pages, wired to their handlers."""
+def create_blocks(settings: Settings, controller: ControllerClient, texts: Texts) -> gr.Blocks:
+    """All pages in one language, wired to their handlers."""
     blocks = StudioBlocks(
-        title=SITE,
+        title=texts("page.title"),
         analytics_enabled=False,
         fill_height=True,
         delete_cache=(CLEAN_UP_SECONDS, KEEP_UPLOADS_SECONDS),
     )
-    _add_chat(blocks, settings, controller)
+    _add_chat(blocks, settings, controller, texts)
     for place in (COMPARE, ARENA, LEADERBOARD):
-        with open_page(blocks, place):
-            build_top(place)
+        with open_page(blocks, place, texts):
+            build_top(place, texts)
     blocks.queue(max_size=MOST_WAITING, default_concurrency_limit=None, api_open=False)
     # Gradio computes statistics over all past events after each event; nobody reads them here.
     blocks._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
@@ -98,7 +114,9 @@ def create_blocks(settings: Settings, controller: ControllerClient) -> gr.Blocks
     return blocks
 
 
-def _add_chat(blocks: gr.Blocks, settings: Settings, controller: ControllerClient) -> None:
+def _add_chat(
+    blocks: gr.Blocks, settings: Settings, controller: ControllerClient, texts: Texts
+) -> None:
     answering = Answering(controller)
     uploads = Path(get_upload_folder()) / "taken-back"
     handlers = Handlers(
@@ -108,11 +126,12 @@ def _add_chat(blocks: gr.Blocks, settings: Settings, controller: ControllerClien
         load_examples(),
     )
     with blocks:
-        wire(blocks, View.build(settings, handlers.examples), handlers)
+        wire(blocks, View.build(settings, handlers.examples, texts), handlers)
 
 
 def _serve_pictures(app: FastAPI, controller: ControllerClient) -> None:
     @app.get(f"/{PICTURE_PATH}/{{sha256}}")
+    @app.get(f"{PREFIXES['zh']}/{PICTURE_PATH}/{{sha256}}")
     async def picture(sha256: str) -> Response:
         try:
             stored = await controller.picture(sha256)
@@ -120,6 +139,16 @@ def _serve_pictures(app: FastAPI, controller: ControllerClient) -> None:
             return Response(f"{error.message} {error.remedy}", error.status)
         headers = {"cache-control": FOREVER, "x-content-type-options": "nosniff"}
         return Response(stored.data, media_type=stored.media_type, headers=headers)
+
+
+def _serve_assets(app: FastAPI) -> None:
+    @app.get(f"/{FILES_PATH}/{{name:path}}")
+    @app.get(f"{PREFIXES['zh']}/{FILES_PATH}/{{name:path}}")
+    async def file(name: str) -> Response:
+        found = asset(name)
+        if found is None:
+            return Response(status_code=404)
+        return FileResponse(found, headers={"cache-control": FOREVER})
 
 
 class ContentPolicy:

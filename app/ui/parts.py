@@ -8,6 +8,7 @@ import gradio as gr
 
 from app.settings import Settings
 from app.ui.examples import Example
+from app.ui.language import Texts
 from app.ui.messages import THUMBS
 from app.ui.navigation import CHAT, build_brand, build_navigation
 
@@ -15,12 +16,6 @@ LONGEST_PASTE = 1_000_000
 """Characters; longer pasted text would become a file."""
 NEW_MODEL_SECONDS = 3.0
 """How often a page without any model asks again."""
-WELCOME = """
-<div class="welcome">
-<h2>Talk about a picture</h2>
-<p>Drop one in, paste it, or add it with the paper clip. Or start with one of these:</p>
-</div>
-"""
 
 
 @dataclass(frozen=True)
@@ -64,22 +59,28 @@ class SamplingForm:
     max_tokens: gr.Slider
 
 
-def build_head() -> Head:
+def build_head(texts: Texts) -> Head:
     """The line at the top, and below it what the model sees."""
     with gr.Row(elem_id="head", equal_height=True):
-        build_brand()
-        build_navigation(CHAT)
+        build_brand(texts)
+        build_navigation(CHAT, texts)
         model = gr.Dropdown(
-            [], label="Model", container=False, elem_id="model", min_width=120, interactive=True
+            [],
+            label=texts("head.model"),
+            container=False,
+            elem_id="model",
+            min_width=120,
+            interactive=True,
         )
-        new = gr.Button("New chat", elem_id="new", size="sm", min_width=90, scale=0)
+        new = gr.Button(texts("head.new_chat"), elem_id="new", size="sm", min_width=90, scale=0)
     return Head(model, new, gr.HTML(elem_id="sees"), gr.Timer(NEW_MODEL_SECONDS, active=False))
 
 
-def build_chat(examples: list[Example]) -> gr.Chatbot:
+def build_chat(examples: list[Example], texts: Texts) -> gr.Chatbot:
     """The conversation; while it is empty, the examples."""
+    title, more = texts("chat.welcome"), texts("chat.welcome_more")
     return gr.Chatbot(
-        label="Conversation",
+        label=texts("chat.label"),
         show_label=False,
         elem_id="chat",
         height="100%",
@@ -88,47 +89,49 @@ def build_chat(examples: list[Example]) -> gr.Chatbot:
         buttons=["copy"],
         feedback_options=tuple(THUMBS.values()),
         latex_delimiters=[],
-        placeholder=WELCOME,
+        placeholder=f'<div class="welcome"><h2>{title}</h2><p>{more}</p></div>',
         examples=[
             {"text": example.question, "files": [str(example.image)]} for example in examples
         ],
     )
 
 
-def build_pager() -> PagerRow:
+def build_pager(texts: Texts) -> PagerRow:
     """Hidden until there is a second answer."""
     with gr.Row(visible=False, elem_id="pager") as row:
-        former = gr.Button("‹ Former", size="sm", min_width=80, scale=0)
+        former = gr.Button(texts("pager.former"), size="sm", min_width=80, scale=0)
         position = gr.HTML(elem_id="position")
-        following = gr.Button("Next ›", size="sm", min_width=80, scale=0)
+        following = gr.Button(texts("pager.next"), size="sm", min_width=80, scale=0)
     return PagerRow(row, former, position, following)
 
 
-def build_rating() -> RatingForm:
+def build_rating(texts: Texts) -> RatingForm:
     """Hidden until a rating button is pressed."""
     with gr.Column(visible=False, elem_id="rating") as form:
         title = gr.HTML()
-        reason = gr.Radio([], label="Reason", show_label=False, elem_id="reason")
+        reason = gr.Radio([], label=texts("rating.reason"), show_label=False, elem_id="reason")
         comment = gr.Textbox(
-            label="Comment",
+            label=texts("rating.comment"),
             show_label=False,
-            placeholder="Anything to add? (optional)",
+            placeholder=texts("rating.comment_hint"),
             elem_id="comment",
             max_length=4000,
             lines=1,
         )
         with gr.Row(elem_id="rating-buttons"):
-            take_back = gr.Button("Remove rating", size="sm", min_width=110, scale=0)
-            done = gr.Button("Done", size="sm", min_width=80, scale=0, variant="primary")
+            take_back = gr.Button(texts("rating.remove"), size="sm", min_width=110, scale=0)
+            done = gr.Button(
+                texts("rating.done"), size="sm", min_width=80, scale=0, variant="primary"
+            )
     return RatingForm(form, title, reason, comment, take_back, done)
 
 
-def build_box() -> gr.MultimodalTextbox:
+def build_box(texts: Texts) -> gr.MultimodalTextbox:
     """Words and pictures of the next question."""
     return gr.MultimodalTextbox(
-        label="Your message",
+        label=texts("box.label"),
         show_label=False,
-        placeholder="Ask about a picture",
+        placeholder=texts("box.hint"),
         file_count="multiple",
         file_types=["image"],
         sources=["upload"],
@@ -139,31 +142,32 @@ def build_box() -> gr.MultimodalTextbox:
     )
 
 
-def build_sampling(settings: Settings) -> SamplingForm:
+def build_sampling(settings: Settings, texts: Texts) -> SamplingForm:
     """Folded away at the bottom."""
-    with gr.Accordion("Answer settings", open=False, elem_id="settings"), gr.Row():
+    title = texts("sampling.title")
+    with gr.Accordion(title, open=False, elem_id="settings"), gr.Row():
         temperature = gr.Slider(
             0.0,
             2.0,
             value=0.0,
             step=0.05,
-            label="Temperature",
-            info="0 takes the likeliest word each time: Retry then repeats the answer.",
+            label=texts("sampling.temperature"),
+            info=texts("sampling.temperature_hint"),
         )
         top_p = gr.Slider(
             0.05,
             1.0,
             value=1.0,
             step=0.05,
-            label="Top-p",
-            info="Below 1 leaves out the unlikeliest words.",
+            label=texts("sampling.top_p"),
+            info=texts("sampling.top_p_hint"),
         )
         max_tokens = gr.Slider(
             1,
             max(2048, settings.default_max_tokens),
             value=settings.default_max_tokens,
             step=1,
-            label="Longest answer",
-            info="In tokens: a short word, or a part of a long one.",
+            label=texts("sampling.max_tokens"),
+            info=texts("sampling.max_tokens_hint"),
         )
     return SamplingForm(temperature, top_p, max_tokens)

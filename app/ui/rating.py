@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from app.errors import BadRequest, StudioError
+from app.errors import StudioError
 from app.protocol import Rating, RatingRequest, RatingValue, StoredConversation
 from app.ui.client import ControllerClient
+from app.ui.language import PageError
 from app.ui.messages import THUMBS, chosen_answer, feedback_of
-from app.ui.screen import Change, RatingPanel, failed
+from app.ui.screen import Change, Notice, RatingPanel, failed
 from app.ui.tab import Rated, Tab
 
 VALUES: dict[str, RatingValue] = {button: value for value, button in THUMBS.items()}  # type: ignore[misc]
@@ -37,7 +38,7 @@ class RatingHandlers:
         except StudioError as error:
             return [failed(error), Change(feedback=[None] * len(tab.path))]
         rated = Rated(answer_id=answer_id, value=value)
-        last = Change(feedback=marks, notice="")
+        last = Change(feedback=marks, notice=Notice())
         if tab.rated != rated:
             last = last.but(tab=tab.model_copy(update={"rated": rated}), panel=RatingPanel(old))
         # The chat follows a mark only when it changes: clear it before it is set again.
@@ -59,7 +60,7 @@ class RatingHandlers:
         except StudioError as error:
             return failed(error)
         closed = tab.model_copy(update={"rated": None})
-        return Change(tab=closed, panel=RatingPanel(), notice="")
+        return Change(tab=closed, panel=RatingPanel(), notice=Notice())
 
     async def take_back(self, tab: Tab) -> Change:
         """Remove the rating whose reason is asked for."""
@@ -71,18 +72,18 @@ class RatingHandlers:
         except StudioError as error:
             return failed(error)
         closed = tab.model_copy(update={"rated": None})
-        return Change(tab=closed, feedback=marks, panel=RatingPanel(), notice="")
+        return Change(tab=closed, feedback=marks, panel=RatingPanel(), notice=Notice())
 
     async def _shown(self, tab: Tab) -> StoredConversation:
         if not tab.conversation:
-            raise BadRequest("There is no stored answer to rate.", "Ask a question first.")
+            raise PageError("refusals.nothing_to_rate")
         return await self._client.conversation(tab.person, tab.conversation)
 
 
 def _answer_at(tab: Tab, message: int) -> str:
     """The answer that a message shows: question and answer take turns."""
     if not 0 <= message // 2 < len(tab.path):
-        raise BadRequest("This answer is not stored yet.", "Wait until it has ended.")
+        raise PageError("refusals.not_stored_yet")
     return tab.path[message // 2]
 
 

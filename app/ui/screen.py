@@ -6,25 +6,16 @@ from dataclasses import dataclass, replace
 
 from app.errors import StudioError
 from app.protocol import ModelInfo, Rating, RatingValue, Sampling, StoredConversation
+from app.ui.language import Texts
 from app.ui.messages import ChatMessage, chosen_answer, feedback_of, messages_of
 from app.ui.tab import Tab
 
-REASONS_FOR: dict[RatingValue, dict[str, str]] = {
-    "up": {"It is correct": "correct", "It is clear": "clear", "Something else": "other"},
-    "down": {
-        "It is wrong": "wrong",
-        "It names things that are not there": "invented",
-        "Something is missing": "incomplete",
-        "It is hard to understand": "unclear",
-        "Something else": "other",
-    },
-    "flag": {
-        "It is offensive": "offensive",
-        "It names things that are not there": "invented",
-        "Something else": "other",
-    },
+REASONS_FOR: dict[RatingValue, tuple[str, ...]] = {
+    "up": ("correct", "clear", "other"),
+    "down": ("wrong", "invented", "incomplete", "unclear", "other"),
+    "flag": ("offensive", "invented", "other"),
 }
-"""For each rating the reasons offered, in words, and as app.protocol.REASONS calls them."""
+"""For each rating the reasons offered, as app.protocol.REASONS calls them."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +65,23 @@ class RatingPanel:
     rating: Rating | None = None
 
 
+@dataclass(frozen=True)
+class Notice:
+    """What the person is told: words of ``assets/texts`` by key, or an error; else nothing."""
+
+    key: str = ""
+    error: StudioError | None = None
+
+    def words(self, texts: Texts) -> str:
+        """The notice in a language; empty where there is none."""
+        if self.error:
+            return texts.error(self.error)
+        return texts(self.key) if self.key else ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """New values for parts of the page; None: unchanged. ``notice`` "" removes the notice."""
+    """New values for parts of the page; None: unchanged. An empty ``notice`` removes the notice."""
 
     tab: Tab | None = None
     messages: list[ChatMessage] | None = None
@@ -84,7 +89,7 @@ class Change:
     pager: Pager | None = None
     draft: Draft | None = None
     busy: bool | None = None
-    notice: str | None = None
+    notice: Notice | None = None
     models: Models | None = None
     panel: RatingPanel | None = None
 
@@ -93,14 +98,9 @@ class Change:
         return replace(self, **changes)  # type: ignore[arg-type]
 
 
-def sentence(error: StudioError) -> str:
-    """What happened and what to do next, for the notice."""
-    return f"{error.message.rstrip()} {error.remedy}".strip()
-
-
 def failed(error: StudioError) -> Change:
     """Nothing but the notice of what went wrong."""
-    return Change(notice=sentence(error))
+    return Change(notice=Notice(error=error))
 
 
 def showing(tab: Tab, conversation: StoredConversation) -> Change:
@@ -112,7 +112,7 @@ def showing(tab: Tab, conversation: StoredConversation) -> Change:
         pager=pager_of(conversation),
         panel=RatingPanel(),
         busy=False,
-        notice="",
+        notice=Notice(),
     )
 
 

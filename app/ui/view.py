@@ -10,6 +10,7 @@ import gradio as gr
 
 from app.settings import Settings
 from app.ui.examples import Example
+from app.ui.language import Texts
 from app.ui.parts import (
     Head,
     PagerRow,
@@ -28,13 +29,13 @@ STORAGE_KEY = "llava-studio"
 STORAGE_SECRET = "llava-studio-tab"
 """Fixed, so that what a browser keeps can be read after a restart; it holds nothing secret from
 the person whose browser it is."""
-TITLES = {"up": "What is good about it?", "down": "What is wrong with it?", "flag": "Why?"}
 
 
 @dataclass(frozen=True)
 class View:
-    """All parts that handlers read or change."""
+    """All parts that handlers read or change, and the language that they speak."""
 
+    texts: Texts
     tab: gr.BrowserState
     head: Head
     chat: gr.Chatbot
@@ -45,17 +46,18 @@ class View:
     sampling: SamplingForm
 
     @classmethod
-    def build(cls, settings: Settings, examples: list[Example]) -> View:
+    def build(cls, settings: Settings, examples: list[Example], texts: Texts) -> View:
         """All parts in their places, from top to bottom; call it inside ``gr.Blocks``."""
         return cls(
+            texts=texts,
             tab=gr.BrowserState("", storage_key=STORAGE_KEY, secret=STORAGE_SECRET),
-            head=build_head(),
-            chat=build_chat(examples),
-            pager=build_pager(),
-            rating=build_rating(),
+            head=build_head(texts),
+            chat=build_chat(examples, texts),
+            pager=build_pager(texts),
+            rating=build_rating(texts),
             notice=gr.HTML(elem_id="notice"),
-            box=build_box(),
-            sampling=build_sampling(settings),
+            box=build_box(texts),
+            sampling=build_sampling(settings, texts),
         )
 
     @property
@@ -75,7 +77,7 @@ class View:
         if change.tab is not None:
             values[self.tab] = change.tab.store()
         if change.notice is not None:
-            values[self.notice] = notice_html(change.notice)
+            values[self.notice] = notice_html(change.notice.words(self.texts))
         if change.pager is not None:
             values |= self._pager(change.pager)
         if change.panel is not None:
@@ -101,7 +103,7 @@ class View:
         return {self.box: gr.update(**new)} if new else {}
 
     def _pager(self, pager: Pager) -> dict[Any, Any]:
-        text = f"Answer {pager.position} of {pager.total}"
+        text = self.texts("pager.position", position=pager.position, total=pager.total)
         return {
             self.pager.row: gr.update(visible=pager.total > 1),
             self.pager.former: gr.update(interactive=pager.position > 1),
@@ -114,18 +116,20 @@ class View:
         if rating is None:
             return {self.rating.form: gr.update(visible=False)}
         reasons = REASONS_FOR[rating.value]
-        known = rating.reason if rating.reason in reasons.values() else None
+        choices = [(self.texts(f"rating.{reason}"), reason) for reason in reasons]
+        known = rating.reason if rating.reason in reasons else None
+        noted, title = self.texts("rating.noted"), self.texts(f"rating.{rating.value}")
         return {
             self.rating.form: gr.update(visible=True),
-            self.rating.title: f"<p>Noted. <b>{TITLES[rating.value]}</b></p>",
-            self.rating.reason: gr.update(choices=list(reasons.items()), value=known),
+            self.rating.title: f"<p>{noted} <b>{title}</b></p>",
+            self.rating.reason: gr.update(choices=choices, value=known),
             self.rating.comment: rating.comment or "",
         }
 
     def _models(self, models: Models) -> dict[Any, Any]:
         return {
             self.head.model: gr.update(choices=list(models.names), value=models.chosen),
-            self.head.sees: sees_html(models),
+            self.head.sees: sees_html(models, self.texts),
             self.head.waiting: gr.update(active=not models.names),
         }
 
@@ -135,9 +139,9 @@ def notice_html(text: str) -> str:
     return f'<div class="notice" role="alert">{html.escape(text)}</div>' if text else ""
 
 
-def sees_html(models: Models) -> str:
+def sees_html(models: Models, texts: Texts) -> str:
     """What the chosen model can and cannot see; in focus, all of it is shown."""
-    words = models.sees or "Its maker does not say what this model can see."
+    words = models.sees or texts("head.unknown_sight")
     if not models.chosen:
-        words = "No model is ready yet."
+        words = texts("head.no_model")
     return f'<p class="sees" tabindex="0">{html.escape(words)}</p>'

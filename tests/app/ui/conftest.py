@@ -13,12 +13,14 @@ from app.settings import Settings
 from app.ui.answering import Answering
 from app.ui.browsing import Browsing
 from app.ui.client import ControllerClient
+from app.ui.language import load_texts
 from app.ui.rating import RatingHandlers
 from app.ui.screen import Change, Choice, Draft
 from app.ui.tab import Tab
 from tests.app.ui.fake_controller import FakeController
 from tests.servers import running
 
+ENGLISH = load_texts("en")
 GREEDY = Choice("second", Sampling())
 
 
@@ -58,6 +60,11 @@ class Page:
     def texts(self) -> list[str]:
         """The first part of each shown message."""
         return [message["content"][0]["text"] for message in self.now.messages or []]
+
+
+def said(change: Change) -> str:
+    """The notice in words; empty where there is none."""
+    return change.notice.words(ENGLISH) if change.notice else ""
 
 
 @pytest.fixture

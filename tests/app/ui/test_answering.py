@@ -14,7 +14,7 @@ from app.ui.answering import Answering
 from app.ui.client import ControllerClient
 from app.ui.screen import Draft
 from app.ui.tab import Tab
-from tests.app.ui.conftest import GREEDY, Page
+from tests.app.ui.conftest import GREEDY, Page, said
 from tests.app.ui.fake_controller import FakeController
 from tests.pictures import png
 
@@ -60,20 +60,20 @@ async def test_the_answer_grows_on_the_page(page: Page, fake: FakeController) ->
 
 async def test_without_words_nothing_is_sent(page: Page, fake: FakeController) -> None:
     (change,) = await page.ask(" \n")
-    assert change.notice == "There is no question yet. Type a question, then send."
+    assert said(change) == "There is no question yet. Type a question, then send."
     (change,) = await page.ask("", "p.png")
-    assert "no question" in (change.notice or "")
+    assert "no question" in said(change)
     assert not fake.requests and page.now.draft == Draft("", ("p.png",))
 
 
 async def test_a_refused_question_stays_in_the_box(page: Page, fake: FakeController) -> None:
     fake.refuse = BadPicture("p.png is not a picture.")
     await page.ask("One?")
-    assert page.now.notice == "p.png is not a picture. Send a PNG, JPEG, WebP, GIF or BMP picture."
+    assert said(page.now) == "p.png is not a picture. Send a PNG, JPEG, WebP, GIF or BMP picture."
     assert (page.now.messages, page.now.draft, page.now.busy) == ([], Draft("One?"), False)
     fake.refuse = None
     await page.ask("One?")
-    assert page.now.notice == "" and page.texts[1] == "A red circle."
+    assert said(page.now) == "" and page.texts[1] == "A red circle."
     fake.refuse = NoWorker("No worker serves second.")
     await page.ask("Two?")
     assert len(page.texts) == 2 and page.now.draft == Draft("Two?")
@@ -83,7 +83,7 @@ async def test_a_refused_question_stays_in_the_box(page: Page, fake: FakeControl
 async def test_a_question_without_a_controller_stays_in_the_box(page: Page) -> None:
     page.answering._client._http.base_url = "http://127.0.0.1:9"
     await page.ask("One?")
-    assert "does not answer" in (page.now.notice or "") and page.now.draft == Draft("One?")
+    assert "does not answer" in said(page.now) and page.now.draft == Draft("One?")
 
 
 async def test_an_answer_that_fails_without_a_word_gives_the_question_back(
@@ -93,7 +93,7 @@ async def test_an_answer_that_fails_without_a_word_gives_the_question_back(
     fake.script, fake.break_off = [()], OutOfMemory("No room.")
     await page.ask("Two?")
     assert page.now.draft == Draft("Two?") and page.now.busy is False
-    assert (page.now.notice or "").startswith("No room.")
+    assert said(page.now).startswith("No room.")
     assert len(page.texts) == 2 and len(page.tab.path) == 1
 
 
@@ -149,12 +149,12 @@ async def test_regenerate_keeps_the_former_answer_beside_the_new_one(
 
 async def test_nothing_to_regenerate_is_said(page: Page) -> None:
     (change,) = await page.regenerate()
-    assert change.notice == "There is no answer to replace yet. Ask a question first."
+    assert said(change) == "There is no answer to replace yet. Ask a question first."
 
 
 async def test_an_upload_that_is_gone_is_said(page: Page, tmp_path: Path) -> None:
     (change,) = await page.ask("What?", str(tmp_path / "gone.png"))
-    assert change.notice == "The picture gone.png is no longer there. Add it again, then send."
+    assert said(change) == "The picture gone.png is no longer there. Add it again, then send."
 
 
 async def test_settling_without_a_conversation_empties_the_chat(client: ControllerClient) -> None:

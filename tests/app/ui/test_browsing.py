@@ -8,14 +8,14 @@ from app.protocol import ModelInfo
 from app.ui.browsing import NO_MODEL
 from app.ui.screen import Draft, Pager
 from app.ui.tab import Tab
-from tests.app.ui.conftest import Page
+from tests.app.ui.conftest import Page, said
 from tests.app.ui.fake_controller import FakeController
 from tests.pictures import png
 
 
 async def test_a_first_visit_shows_an_empty_chat_and_what_the_model_sees(page: Page) -> None:
     change = await page.browsing.open(page.tab)
-    assert change.messages == [] and change.notice == ""
+    assert change.messages == [] and said(change) == ""
     assert change.models and change.models.names == ("second", "first")
     assert (change.models.chosen, change.models.sees) == (
         "second",
@@ -38,14 +38,14 @@ async def test_a_conversation_that_is_gone_gives_an_empty_chat(page: Page) -> No
     gone = page.tab.model_copy(update={"conversation": "gone", "path": ("x",)})
     change = await page.browsing.open(gone)
     assert change.tab and change.tab.conversation is None and change.tab.person == gone.person
-    assert change.messages == [] and change.notice == ""
+    assert change.messages == [] and said(change) == ""
 
 
 async def test_without_a_controller_nothing_is_forgotten(page: Page) -> None:
     await page.ask("What?")
     page.browsing._client._http.base_url = "http://127.0.0.1:9"
     change = await page.browsing.open(page.tab)
-    assert change.tab == page.tab and "does not answer" in (change.notice or "")
+    assert change.tab == page.tab and "does not answer" in said(change)
     assert change.models and not change.models.names
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -72,3 +73,37 @@ def test_an_upload_over_the_limit_is_refused(page: httpx.Client) -> None:
 def test_messages_are_shown_without_html_of_models(page: httpx.Client) -> None:
     (chat,) = [part for part in config(page)["components"] if part["type"] == "chatbot"]
     assert chat["props"]["sanitize_html"] is True and chat["props"]["latex_delimiters"] == []
+
+
+HTML = {"accept": "text/html,*/*;q=0.8"}
+CHINESE = {**HTML, "accept-language": "zh-CN,zh;q=0.9"}
+
+
+def test_a_browser_that_asks_for_chinese_is_sent_there_and_a_switch_is_remembered(
+    page: httpx.Client,
+) -> None:
+    assert page.get("/", headers=HTML).status_code == 200
+    sent = page.get("/?chat=c1", headers=CHINESE)
+    assert (sent.status_code, sent.headers["location"]) == (307, "/zh/?chat=c1")
+    chinese = page.get("/zh/", headers=CHINESE)
+    assert 'lang="zh-CN"' in chinese.text and "新对话" in chinese.text
+    assert page.get("/zh/", headers=HTML).status_code == 200, "a link that was passed on"
+    back = page.get("/zh/?language=en", headers=CHINESE)
+    assert back.headers["location"] == "/?language=en"
+    page.cookies.clear()
+    without_cookies = page.get("/?language=en", headers=CHINESE)
+    assert without_cookies.status_code == 200 and 'lang="en"' in without_cookies.text
+    page.cookies.set("studio-language", "en")
+    assert page.get("/", headers=CHINESE).status_code == 200
+
+
+def test_the_document_is_ours(page: httpx.Client) -> None:
+    text = page.get("/", headers=HTML).text
+    assert "og:title" not in text and "twitter:" not in text
+    script = re.findall(r'src="\./(studio/page\.js\?\w+)"', text)
+    assert len(script) == 1
+    for place in ("/", "/zh/"):
+        loaded = page.get(place + script[0])
+        assert loaded.status_code == 200 and "immutable" in loaded.headers["cache-control"]
+    assert page.get("/studio/../app.py").status_code == 404
+    assert page.get("/studio/style.py").status_code == 404
