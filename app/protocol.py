@@ -159,9 +159,11 @@ class ExplainedWord(Wire):
 
 
 class Explanation(Wire):
-    """The answer to ``POST /v1/explanations``."""
+    """The answer to ``POST /v1/explanations``. ``views``: what the grids over each picture show of
+    it, as left, top, right, bottom in fractions of it; below 0 and above 1 where it is padded."""
 
     model: str
+    views: list[tuple[float, float, float, float]] = Field(default_factory=list)
     words: list[ExplainedWord]
 
 

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixi
 from llava_core.conversation import Conversation
 from llava_core.errors import ContextError
 from llava_core.templates import Rendered, Renderer, expand_image_tokens
+from llava_core.views import View, view_of
 
 Precision = Literal["32bit", "16bit", "8bit", "4bit"]
 
@@ -92,6 +93,11 @@ class Checkpoint:
             )
         ids = torch.tensor([rendered.token_ids], device=self.device)
         return ModelInputs(ids, pictures, tuple(counts), last_run(rendered.loss_mask))
+
+    def views(self, conversation: Conversation) -> list[View]:
+        """What the vision tower sees at once of each picture of the conversation."""
+        images: Any = self.processor.image_processor
+        return [view_of(images, *picture.size) for picture in conversation.images]
 
     def visual_token_counts(self, processed: dict[str, Any], number: int) -> list[int]:
         """How many visual tokens each processed picture takes, by the checkpoint's processor."""

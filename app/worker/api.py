@@ -104,9 +104,11 @@ async def _explain(request: Request, settings: Settings, service: Service) -> Ex
             "Ask a model that runs in the engine; the worker's log says which do.",
         )
     read = asyncio.to_thread(conversation_of, chat.messages, settings, answered=True)
-    words = await _unless_gone(request, queue.explain(await read))
+    conversation = await read
+    words = await _unless_gone(request, queue.explain(conversation))
+    views = await asyncio.to_thread(queue.engine.checkpoint.views, conversation)
     told = [ExplainedWord(text=w.text, share=w.share, grids=list(w.grids)) for w in words]
-    return Explanation(model=queue.info.id, words=told)
+    return Explanation(model=queue.info.id, views=views, words=told)
 
 
 async def _answer(request: Request, settings: Settings, service: Service) -> Response:

@@ -43,6 +43,7 @@ def test_each_word_has_a_grid_over_the_picture(
     reply = worker.client.post("/v1/explanations", json=conversation("The star is red."))
     assert reply.status_code == 200, reply.text
     words = reply.json()["words"]
+    assert reply.json()["views"] == [pytest.approx((0, 0, 1, 1), abs=0.02)], "it is stretched"
     assert "".join(word["text"] for word in words).strip() == "The star is red."
     for word in words:
         [grid] = word["grids"]
