@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import re
 from dataclasses import dataclass
 
@@ -21,6 +22,10 @@ from llava_core.images import ImageLimits, decode_image, encode_image, sha256_of
 _DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?:;[\w=.+-]+)*;base64,", re.IGNORECASE)
 LARGE_PIXELS = 2_000_000
 """Above this many pixels a picture is kept as JPEG rather than PNG."""
+THUMBNAIL_SIDE = 128
+"""Pixels of a thumbnail's longer side."""
+STORED = re.compile(r"stored:([0-9a-f]{64})")
+"""A picture that the server has already, by its SHA-256."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,16 @@ def picture_from_data_url(url: str, settings: Settings) -> Picture:
     media_type = "image/jpeg" if large else "image/png"
     data = encode_image(image, media_type)
     return Picture(data, media_type, image.width, image.height, sha256_of(data))
+
+
+def thumbnail(data: bytes) -> bytes:
+    """A stored picture made small, its longer side 128 pixels, as a WebP file."""
+    # It is one of ours, which was within the limits of its time.
+    image = decode_image(data, ImageLimits(len(data), Image.MAX_IMAGE_PIXELS or 100_000_000))
+    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=80)
+    return buffer.getvalue()
 
 
 def data_url(data: bytes, media_type: str) -> str:

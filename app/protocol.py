@@ -6,6 +6,9 @@ streamed as server-sent events. Our additions are optional, so that any OpenAI c
 - ``conversation_id``: continue a stored conversation; ``messages`` then holds the new question.
 - ``parent_answer_id``: which answer is continued (default: the conversation's head).
 - ``regenerate_of``: another answer to the question of this answer; ``messages`` is then empty.
+- ``edit_of``: the new question takes the place of this one, as a branch; nothing is overwritten.
+
+A picture that the person has in a conversation already is sent as ``stored:<its SHA-256>``.
 """
 
 from __future__ import annotations
@@ -125,6 +128,7 @@ class ChatRequest(OpenWire):
     conversation_id: str | None = None
     parent_answer_id: str | None = None
     regenerate_of: str | None = None
+    edit_of: str | None = None
 
     @field_validator("stop")
     @classmethod
@@ -365,6 +369,10 @@ class StoredTurn(Wire):
     created_at: str
     answers: list[StoredAnswer]
     chosen: str | None = None
+    parent_answer_id: str | None = None
+    """The answer after which it was asked; None at the start."""
+    siblings: list[str] = Field(default_factory=list)
+    """All questions asked at this place, itself included: its edited versions, the oldest first."""
 
 
 class StoredConversation(Wire):
@@ -375,6 +383,7 @@ class StoredConversation(Wire):
     created_at: str
     updated_at: str
     model: str
+    pinned: bool = False
     turns: list[StoredTurn]
 
 

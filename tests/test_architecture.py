@@ -16,6 +16,7 @@ PACKAGES = ("app", "llava_core", "training")
 
 SHARED = (
     "app.errors",
+    "app.history",
     "app.http",
     "app.pictures",
     "app.ports",
@@ -41,6 +42,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "app.ports": ("app.errors",),
     "app.settings": (),
     "app.protocol": (),
+    "app.history": ("app.protocol",),
     "app.queue_place": ("app.protocol",),
     "app.pictures": ("app.errors", "app.settings", "llava_core.errors", "llava_core.images"),
     "app.worker": (*SHARED, "llava_core"),
@@ -60,6 +62,7 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
     "app.ratings": WITHOUT_MODELS,
     "app.ui": (*WITHOUT_MODELS, *DATABASE),
     "app.errors": WITHOUT_MODELS,
+    "app.history": WITHOUT_MODELS,
     "app.http": WITHOUT_MODELS,
     "app.ports": WITHOUT_MODELS,
     "app.protocol": WITHOUT_MODELS,

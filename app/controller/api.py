@@ -6,45 +6,39 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from typing import Any, TypeVar
 
 import httpx
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from app.controller.chat import Chat
+from app.controller.conversations import conversation_routes, picture_routes
 from app.controller.explaining import Explaining
 from app.controller.guard import Guard
 from app.controller.registry import Registry
 from app.controller.relay import Relay
+from app.controller.requests import person_of, read_message, validated
 from app.controller.run import Run, Services
 from app.controller.wire import events, whole
 from app.db.store import Store
 from app.errors import BadRequest, NotFound, StudioError
-from app.http import body_limit, check_secret, error_response, invalid, read_body, request_id
+from app.http import body_limit, check_secret, error_response, read_body, request_id
 from app.protocol import (
-    PERSON_HEADER,
     ChatRequest,
     Explanation,
-    HeadRequest,
     Lease,
     ModelList,
     Rating,
     RatingRequest,
-    StoredConversation,
     WorkerStatus,
 )
 from app.settings import Settings
 
-SMALL_BODY = 1_000_000
-"""Bytes of a request that holds no picture."""
 T = TypeVar("T")
-M = TypeVar("M", bound=BaseModel)
 
 
 def create_app(
@@ -71,7 +65,8 @@ def create_app(
     app.add_middleware(Guard)
     app.state.chat, app.state.registry, app.state.store = chat, registry, store
     app.include_router(_public(settings, chat))
-    app.include_router(_conversations(store))
+    app.include_router(conversation_routes(chat))
+    app.include_router(picture_routes(chat))
     app.include_router(_explanations(Explaining(services)))
     app.include_router(_workers(settings, registry))
     for kind in (StudioError, Exception):
@@ -101,8 +96,8 @@ def _public(settings: Settings, chat: Chat) -> APIRouter:
     @router.post("/v1/chat/completions", response_model=None)
     async def chat_completions(request: Request) -> Response:
         body = await read_body(request, body_limit(settings))
-        wanted = await asyncio.to_thread(_validated, ChatRequest, body)
-        person = _person(request, wanted.user)
+        wanted = await asyncio.to_thread(validated, ChatRequest, body)
+        person = person_of(request, wanted.user)
         run = await _unless_gone(request, chat.begin(wanted, person, request_id(request)))
         if not wanted.stream:
             try:
@@ -115,43 +110,12 @@ def _public(settings: Settings, chat: Chat) -> APIRouter:
 
     @router.post("/api/ratings")
     async def rate(request: Request) -> Rating:
-        rating = _validated(RatingRequest, await read_body(request, SMALL_BODY))
-        return await asyncio.to_thread(chat.store.rate, _person(request), rating)
+        rating = await read_message(request, RatingRequest)
+        return await asyncio.to_thread(chat.store.rate, person_of(request), rating)
 
     @router.delete("/api/ratings/{answer_id}", status_code=204)
     async def unrate(answer_id: str, request: Request) -> None:
-        await asyncio.to_thread(chat.store.unrate, _person(request), answer_id)
-
-    return router
-
-
-def _conversations(store: Store) -> APIRouter:
-    router = APIRouter(prefix="/api")
-
-    @router.get("/conversations")
-    async def conversations(request: Request) -> list[dict[str, str]]:
-        rows = await asyncio.to_thread(store.conversations, _person(request))
-        return [asdict(row) for row in rows]
-
-    @router.get("/conversations/{conversation_id}")
-    async def conversation(conversation_id: str, request: Request) -> StoredConversation:
-        return await asyncio.to_thread(store.conversation, _person(request), conversation_id)
-
-    @router.post("/conversations/{conversation_id}/head")
-    async def set_head(conversation_id: str, request: Request) -> StoredConversation:
-        wanted = _validated(HeadRequest, await read_body(request, SMALL_BODY))
-        return await asyncio.to_thread(
-            store.set_head, _person(request), conversation_id, wanted.answer_id
-        )
-
-    @router.get("/images/{sha256}")
-    async def image(sha256: str) -> Response:
-        data, media_type = await asyncio.to_thread(store.image, sha256)
-        headers = {
-            "Cache-Control": "private, max-age=31536000, immutable",
-            "X-Content-Type-Options": "nosniff",
-        }
-        return Response(data, media_type=media_type, headers=headers)
+        await asyncio.to_thread(chat.store.unrate, person_of(request), answer_id)
 
     return router
 
@@ -161,7 +125,7 @@ def _explanations(explaining: Explaining) -> APIRouter:
 
     @router.get("/answers/{answer_id}/explanation")
     async def explanation(answer_id: str, request: Request) -> Explanation:
-        work = explaining.explain(_person(request), answer_id, request_id(request))
+        work = explaining.explain(person_of(request), answer_id, request_id(request))
         return await _unless_gone(request, work)
 
     return router
@@ -173,7 +137,7 @@ def _workers(settings: Settings, registry: Registry) -> APIRouter:
     @router.post("/workers")
     async def register(request: Request) -> Lease:
         check_secret(request, settings.secret)
-        return registry.register(_validated(WorkerStatus, await read_body(request, SMALL_BODY)))
+        return registry.register(await read_message(request, WorkerStatus))
 
     @router.delete("/workers/{worker_id}", status_code=204)
     async def leave(worker_id: str, request: Request) -> None:
@@ -181,18 +145,6 @@ def _workers(settings: Settings, registry: Registry) -> APIRouter:
         registry.leave(worker_id)
 
     return router
-
-
-def _validated(kind: type[M], body: bytes) -> M:
-    try:
-        return kind.model_validate_json(body)
-    except ValidationError as error:
-        raise invalid(error) from error
-
-
-def _person(request: Request, user: str | None = None) -> str:
-    """Who asks: the page's header, or OpenAI's ``user``, or "local"."""
-    return (request.headers.get(PERSON_HEADER) or user or "local")[:200]
 
 
 def _http_error(request: Request, error: Exception) -> Response:

@@ -71,6 +71,12 @@ class Chat:
             return sampling.model_copy(update={"max_tokens": longest})
         return sampling
 
+    def stop(self, conversation_id: str) -> None:
+        """Cancel the answers in work of a conversation that has been deleted."""
+        for run in self._runs:
+            if run.begun.conversation_id == conversation_id:
+                run.cancel()
+
     async def close(self) -> None:
         """Cancel all answers in work and wait until they are stored."""
         await asyncio.gather(*self._starting, return_exceptions=True)

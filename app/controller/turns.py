@@ -8,7 +8,7 @@ from typing import Any
 from app.db.records import AnswerSource, Begun, NewTurn, PastTurn
 from app.db.store import Store
 from app.errors import BadRequest, EmptyMessage
-from app.pictures import Picture, data_url, picture_from_data_url
+from app.pictures import STORED, Picture, data_url, picture_from_data_url
 from app.protocol import ChatMessage, ChatRequest, ImageContent, ModelInfo, Sampling, TextContent
 from app.settings import Settings
 
@@ -35,8 +35,13 @@ class TurnMaker:
         source = AnswerSource(model, sampling.model_dump())
         if request.regenerate_of is not None:
             return self._regenerate(request.regenerate_of, person, source)
+        if request.edit_of is not None:
+            conversation, parent = self._store.place_of(person, request.edit_of)
+            return self._continue(request, (conversation, parent), person, source)
         if request.conversation_id is not None:
-            return self._continue(request, request.conversation_id, person, source)
+            parent = request.parent_answer_id
+            parent = parent or self._store.head(person, request.conversation_id)
+            return self._continue(request, (request.conversation_id, parent), person, source)
         return self._begin(request, person, source)
 
     def _regenerate(self, answer_id: str, person: str, source: AnswerSource) -> Prepared:
@@ -45,16 +50,21 @@ class TurnMaker:
         return Prepared(begun, history(self._store, turns))
 
     def _continue(
-        self, request: ChatRequest, conversation_id: str, person: str, source: AnswerSource
+        self,
+        request: ChatRequest,
+        place: tuple[str, str | None],
+        person: str,
+        source: AnswerSource,
     ) -> Prepared:
+        """A new question at a place: in a conversation, after an answer (None: at its start)."""
         if len(request.messages) != 1 or request.messages[0].role != "user":
             raise BadRequest(
-                "With conversation_id, messages holds the new question alone.",
+                "With conversation_id or edit_of, messages holds the new question alone.",
                 "Leave out the earlier messages: the server has them.",
             )
-        parent = request.parent_answer_id or self._store.head(person, conversation_id)
+        conversation_id, parent = place
         past = self._store.path(person, conversation_id, parent)
-        question = self._question(request.messages[0])
+        question = self._question(person, request.messages[0])
         self._check_pictures(sum(len(t.pictures) for t in past) + len(question.pictures))
         turn = NewTurn(person, question.text, question.pictures, conversation_id, parent)
         begun = self._store.begin_turn(turn, source)
@@ -65,7 +75,7 @@ class TurnMaker:
         system = [m for m in request.messages[:1] if m.role == "system"]
         turns = request.messages[len(system) :]
         _check_roles(turns)
-        questions = [self._question(message) for message in turns[::2]]
+        questions = [self._question(person, message) for message in turns[::2]]
         self._check_pictures(sum(len(question.pictures) for question in questions))
         conversation: str | None = None
         parent: str | None = None
@@ -85,10 +95,10 @@ class TurnMaker:
             messages.append(question_or_answer)
         return Prepared(begun, messages)
 
-    def _question(self, message: ChatMessage) -> _Question:
+    def _question(self, person: str, message: ChatMessage) -> _Question:
         text = _text(message)
         pictures = tuple(
-            picture_from_data_url(part.image_url.url, self._settings)
+            self._picture(person, part.image_url.url)
             for part in message.parts
             if isinstance(part, ImageContent)
         )
@@ -96,6 +106,12 @@ class TurnMaker:
             what = "There is a picture but no question." if pictures else "The message is empty."
             raise EmptyMessage(what)
         return _Question(text, pictures)
+
+    def _picture(self, person: str, url: str) -> Picture:
+        stored = STORED.fullmatch(url)
+        if stored is not None:
+            return self._store.picture(person, stored[1])
+        return picture_from_data_url(url, self._settings)
 
     def _check_pictures(self, number: int) -> None:
         if number > self._settings.max_images:

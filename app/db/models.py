@@ -11,7 +11,18 @@ import secrets
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, Float, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    false,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
@@ -39,6 +50,7 @@ class Conversation(Base):
     title: Mapped[str] = mapped_column(String(200))
     model: Mapped[str] = mapped_column(String(200), default="")
     head_answer_id: Mapped[str | None] = mapped_column(String(40), default=None)
+    pinned: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     created_at: Mapped[str] = mapped_column(String(32), default=now)
     updated_at: Mapped[str] = mapped_column(String(32), default=now)
 
@@ -128,3 +140,15 @@ class Rating(Base):
     updated_at: Mapped[str] = mapped_column(String(32), default=now)
 
     __table_args__ = (UniqueConstraint("answer_id", "person", name="uq_ratings_answer_person"),)
+
+
+class Share(Base):
+    """A read-only link to a conversation's path up to one answer."""
+
+    __tablename__ = "shares"
+
+    token: Mapped[str] = mapped_column(String(64), primary_key=True)
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), index=True)
+    answer_id: Mapped[str] = mapped_column(ForeignKey("answers.id"), index=True)
+    title: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[str] = mapped_column(String(32), default=now)

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.db.models import Answer, Conversation, Image, Question, Rating
+from app.db.models import Answer, Conversation, Image, Question, QuestionImage, Rating
 from app.db.records import PastTurn
 from app.errors import NotFound
 from app.pictures import Picture
@@ -45,6 +45,42 @@ def owned_answer(session: Session, person: str, answer_id: str) -> Answer:
     if answer is None or answer.question.conversation.person != person:
         raise NotFound(f"There is no answer {answer_id!r}.")
     return answer
+
+
+def owned_question(session: Session, person: str, question_id: str) -> Question:
+    """A question in the person's conversations; raises :class:`NotFound` for others."""
+    question = session.get(Question, question_id)
+    if question is None or question.conversation.person != person:
+        raise NotFound(f"There is no question {question_id!r}.")
+    return question
+
+
+def siblings_of(session: Session, conversation_id: str) -> dict[str | None, list[str]]:
+    """The questions after each answer (None: at the start), the oldest first."""
+    rows = session.execute(
+        select(Question.parent_answer_id, Question.id)
+        .where(Question.conversation_id == conversation_id)
+        .order_by(Question.created_at, Question.id)
+    )
+    found: dict[str | None, list[str]] = {}
+    for parent, question in rows:
+        found.setdefault(parent, []).append(question)
+    return found
+
+
+def owned_image(session: Session, person: str, sha256: str) -> Image:
+    """A picture in the person's conversations; raises :class:`NotFound` for others."""
+    image = session.scalar(
+        select(Image)
+        .join(QuestionImage, QuestionImage.sha256 == Image.sha256)
+        .join(Question, Question.id == QuestionImage.question_id)
+        .join(Conversation, Conversation.id == Question.conversation_id)
+        .where(Image.sha256 == sha256, Conversation.person == person)
+        .limit(1)
+    )
+    if image is None:
+        raise NotFound("There is no such picture.")
+    return image
 
 
 def answers_to(session: Session, conversation_id: str, answer_id: str | None) -> list[Answer]:

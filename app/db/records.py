@@ -65,16 +65,6 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Summary:
-    """One conversation in a list."""
-
-    id: str
-    title: str
-    model: str
-    updated_at: str
-
-
-@dataclass(frozen=True)
 class AnswerSource:
     """What made an answer: model and sampling."""
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
@@ -19,6 +21,7 @@ from sqlalchemy.exc import (
     OperationalError,
 )
 
+from app.db.search import drop_triggers, ensure_index
 from app.errors import DatabaseBusy, StorageFailed, StudioError
 
 BUSY_SECONDS = 5.0
@@ -58,7 +61,18 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     with engine.execution_options(writing=True).begin() as connection:
         config.attributes["connection"] = connection
+        newest = ScriptDirectory.from_config(config).get_current_head()
+        is_sqlite = connection.dialect.name == "sqlite"
+        if is_sqlite and _revision_of(connection) != newest:
+            drop_triggers(connection)
         command.upgrade(config, revision)
+        if is_sqlite and _revision_of(connection) == newest:
+            ensure_index(connection)
+
+
+def _revision_of(connection: Connection) -> str | None:
+    """The version of the tables; None for a new database."""
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 @contextmanager
@@ -103,4 +117,5 @@ def _sqlite_settings(connection: Any, record: Any) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA secure_delete=ON")  # deleted text is overwritten with zeros
     cursor.close()

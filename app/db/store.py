@@ -5,14 +5,15 @@ All methods block; call them off the event loop. Errors come as :class:`app.erro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.db.database import Database
+from app.db.history import History, title_of
 from app.db.models import Answer, Conversation, Image, Question, QuestionImage, Rating, new_id, now
 from app.db.pictures import PictureFiles
 from app.db.queries import (
@@ -20,36 +21,31 @@ from app.db.queries import (
     answers_to,
     owned_answer,
     owned_conversation,
+    owned_image,
+    owned_question,
     past_turn,
     rating_of,
     ratings_of,
+    siblings_of,
 )
-from app.db.records import (
-    AnswerSource,
-    Begun,
-    NewTurn,
-    Outcome,
-    PastTurn,
-    Summary,
-    WrittenAnswer,
-)
-from app.db.session import database_errors, open_database
+from app.db.records import AnswerSource, Begun, NewTurn, Outcome, PastTurn, WrittenAnswer
+from app.db.session import open_database
 from app.db.views import conversation_view, rating_view
 from app.errors import NotFound
+from app.history import BranchRequest
+from app.pictures import Picture
 from app.protocol import ModelInfo, RatingRequest, StoredConversation
 from app.protocol import Rating as RatingView
 from app.settings import Settings
-
-TITLE_LENGTH = 80
 
 
 class Store:
     """The database and the pictures' files."""
 
     def __init__(self, engine: Engine, images_dir: Path) -> None:
-        self._engine = engine
-        self._writing_engine = engine.execution_options(writing=True)
+        self.database = Database(engine)
         self.files = PictureFiles(images_dir)
+        self.history = History(self.database, self.files)
 
     @classmethod
     def open(cls, settings: Settings) -> Store:
@@ -63,17 +59,13 @@ class Store:
 
     def close(self) -> None:
         """Close all connections."""
-        self._engine.dispose()
+        self.database.engine.dispose()
 
-    @contextmanager
-    def _reading(self) -> Iterator[Session]:
-        with database_errors(), Session(self._engine) as session, session.begin():
-            yield session
+    def _reading(self) -> AbstractContextManager[Session]:
+        return self.database.reading()
 
-    @contextmanager
-    def _writing(self) -> Iterator[Session]:
-        with database_errors(), Session(self._writing_engine) as session, session.begin():
-            yield session
+    def _writing(self) -> AbstractContextManager[Session]:
+        return self.database.writing()
 
     # --- turns ---
 
@@ -93,6 +85,9 @@ class Store:
             for picture in turn.pictures:
                 add_image(session, picture)
             session.flush()
+            for picture in turn.pictures:
+                # Somebody may have deleted its last conversation since it was written.
+                self.files.write(picture)
             for position, picture in enumerate(turn.pictures):
                 session.add(
                     QuestionImage(question_id=question.id, position=position, sha256=picture.sha256)
@@ -136,8 +131,9 @@ class Store:
     def _conversation_for(self, session: Session, turn: NewTurn, model: str) -> Conversation:
         if turn.conversation_id is not None:
             return owned_conversation(session, turn.person, turn.conversation_id)
-        title = " ".join(turn.text.split())[:TITLE_LENGTH]
-        conversation = Conversation(id=new_id("conv"), person=turn.person, title=title, model=model)
+        conversation = Conversation(
+            id=new_id("conv"), person=turn.person, title=title_of(turn.text), model=model
+        )
         session.add(conversation)
         session.flush()
         return conversation
@@ -210,16 +206,11 @@ class Store:
             finished = answer.finish_reason is not None
             return WrittenAnswer(turns, answer.model, answer.revision, finished)
 
-    def conversations(self, person: str, limit: int = 100) -> list[Summary]:
-        """The person's conversations, the last used first."""
+    def place_of(self, person: str, question_id: str) -> tuple[str, str | None]:
+        """The conversation of a question, and the answer after which it was asked."""
         with self._reading() as session:
-            rows = session.scalars(
-                select(Conversation)
-                .where(Conversation.person == person)
-                .order_by(Conversation.updated_at.desc())
-                .limit(limit)
-            )
-            return [Summary(row.id, row.title, row.model, row.updated_at) for row in rows]
+            question = owned_question(session, person, question_id)
+            return question.conversation_id, question.parent_answer_id
 
     def conversation(self, person: str, conversation_id: str) -> StoredConversation:
         """The current path with all sibling answers and the person's ratings."""
@@ -227,7 +218,8 @@ class Store:
             conversation = owned_conversation(session, person, conversation_id)
             answers = answers_to(session, conversation_id, conversation.head_answer_id)
             ratings = ratings_of(session, person, [a.question_id for a in answers])
-            return conversation_view(conversation, answers, ratings)
+            siblings = siblings_of(session, conversation_id)
+            return conversation_view(conversation, answers, ratings, siblings)
 
     def set_head(
         self, person: str, conversation_id: str, answer_id: str | None
@@ -242,14 +234,43 @@ class Store:
             conversation.head_answer_id = answer_id
         return self.conversation(person, conversation_id)
 
+    def go_to_branch(
+        self, person: str, conversation_id: str, wanted: BranchRequest
+    ) -> StoredConversation:
+        """Make the newest end of a branch the end of the current path."""
+        end = self.history.newest_end(
+            person, conversation_id, question=wanted.question_id, answer=wanted.answer_id
+        )
+        return self.set_head(person, conversation_id, end)
+
+    def check_picture(self, person: str, sha256: str) -> None:
+        """Raises :class:`NotFound` unless the person has the picture in a conversation."""
+        with self._reading() as session:
+            owned_image(session, person, sha256)
+
+    def picture(self, person: str, sha256: str) -> Picture:
+        """A picture that the person has in a conversation; raises :class:`NotFound` for others."""
+        with self._reading() as session:
+            image = owned_image(session, person, sha256)
+            size = image.width, image.height
+            data = self.files.read(sha256, image.media_type)
+            return Picture(data, image.media_type, *size, sha256)
+
     def image(self, sha256: str) -> tuple[bytes, str]:
         """A stored picture: its bytes and media type."""
+        media_type = self._media_type(sha256)
+        return self.files.read(sha256, media_type), media_type
+
+    def thumbnail(self, sha256: str) -> bytes:
+        """A stored picture's thumbnail, a WebP file."""
+        return self.files.thumbnail(sha256, self._media_type(sha256))
+
+    def _media_type(self, sha256: str) -> str:
         with self._reading() as session:
             image = session.get(Image, sha256)
             if image is None:
                 raise NotFound("There is no such picture.")
-            media_type = image.media_type
-        return self.files.read(sha256, media_type), media_type
+            return image.media_type
 
     # --- ratings ---
 

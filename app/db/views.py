@@ -49,7 +49,12 @@ def answer_view(answer: Answer, rating: Rating | None) -> StoredAnswer:
     )
 
 
-def turn_view(question: Question, chosen: str, ratings: Mapping[str, Rating]) -> StoredTurn:
+def turn_view(
+    question: Question,
+    chosen: str,
+    ratings: Mapping[str, Rating],
+    siblings: Mapping[str | None, list[str]],
+) -> StoredTurn:
     """A question with its pictures and all its answers."""
     return StoredTurn(
         question_id=question.id,
@@ -66,11 +71,16 @@ def turn_view(question: Question, chosen: str, ratings: Mapping[str, Rating]) ->
         created_at=question.created_at,
         answers=[answer_view(answer, ratings.get(answer.id)) for answer in question.answers],
         chosen=chosen,
+        parent_answer_id=question.parent_answer_id,
+        siblings=siblings[question.parent_answer_id],
     )
 
 
 def conversation_view(
-    conversation: Conversation, path: Sequence[Answer], ratings: Mapping[str, Rating]
+    conversation: Conversation,
+    path: Sequence[Answer],
+    ratings: Mapping[str, Rating],
+    siblings: Mapping[str | None, list[str]],
 ) -> StoredConversation:
     """A conversation along its current path."""
     return StoredConversation(
@@ -79,5 +89,6 @@ def conversation_view(
         created_at=conversation.created_at,
         updated_at=conversation.updated_at,
         model=conversation.model,
-        turns=[turn_view(answer.question, answer.id, ratings) for answer in path],
+        pinned=conversation.pinned,
+        turns=[turn_view(answer.question, answer.id, ratings, siblings) for answer in path],
     )

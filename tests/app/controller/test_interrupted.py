@@ -141,7 +141,7 @@ def test_leaving_while_the_question_is_being_stored_cancels_its_answer(desk: Des
     with desk.locked(), pytest.raises(httpx.ReadTimeout):
         body = {"messages": [question("What?")]}
         httpx.post(f"{desk.url}/v1/chat/completions", json=body, timeout=0.5, trust_env=False)
-    while not (stored := desk.client.get("/api/conversations").json()):
+    while not (stored := desk.client.get("/api/conversations").json()["conversations"]):
         time.sleep(0.02)
     assert desk.until_ended(stored[0]["id"])["finish_reason"] == "cancelled"
     backend.gate.release(10)
@@ -162,7 +162,8 @@ def test_a_controller_that_stops_keeps_what_was_written(tmp_path: Path) -> None:
         assert asked.exception() or asked.result().is_error
         gate.release(5)
         again = Desk(settings, around)
-        answer = again.until_ended(again.client.get("/api/conversations").json()[0]["id"])
+        stored = again.client.get("/api/conversations").json()["conversations"]
+        answer = again.until_ended(stored[0]["id"])
         assert (answer["text"], answer["finish_reason"]) == ("A red ", "cancelled")
 
 

@@ -1,0 +1,125 @@
+"""The list and the search index, on the database itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, event, text
+
+from app.db.models import Conversation, Image, Question, QuestionImage
+from app.db.records import AnswerSource, NewTurn, Outcome
+from app.db.session import open_database
+from app.db.store import Store
+from app.errors import StorageFailed
+from app.pictures import Picture
+from app.protocol import ModelInfo
+
+SOURCE = AnswerSource(ModelInfo(id="m"))
+PICTURE = Picture(b"bytes", "image/png", 2, 3, "ab" * 32)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(open_database(f"sqlite:///{tmp_path / 'x.db'}", 0.2), tmp_path / "images")
+    yield store
+    store.close()
+
+
+@contextmanager
+def counted(engine: Engine) -> Iterator[list[str]]:
+    """The SELECT statements that run inside the block."""
+    statements: list[str] = []
+
+    def note(*told: object) -> None:
+        statements.append(str(told[2]))
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def fill(store: Store, number: int) -> None:
+    """Conversations of one question with one picture each."""
+    with store.database.writing() as session:
+        for index in range(number):
+            name = f"{index:064x}"
+            session.add(Image(sha256=name, media_type="image/png", width=1, height=1, bytes=1))
+            session.add(Conversation(id=f"c{index}", person="p", title=f"about {index}", model="m"))
+            session.flush()
+            session.add(Question(id=f"q{index}", conversation_id=f"c{index}", text=f"it {index}"))
+            session.flush()
+            session.add(QuestionImage(question_id=f"q{index}", position=0, sha256=name))
+
+
+def test_the_number_of_queries_does_not_grow_with_the_list(store: Store) -> None:
+    fill(store, 60)
+    numbers = []
+    for limit in (1, 50):
+        with counted(store.database.engine) as statements:
+            page = store.history.page("p", limit=limit)
+        assert len(page.conversations) == limit and page.total == 60
+        numbers.append(len([s for s in statements if s.startswith("SELECT")]))
+    assert numbers == [4, 4]
+
+
+def test_a_list_is_read_by_an_index(store: Store) -> None:
+    with store.database.reading() as session:
+        query = "EXPLAIN QUERY PLAN SELECT id FROM conversations WHERE person = 'p'"
+        plan = str(session.execute(text(query)).all())
+    assert "ix_conversations_person_updated" in plan
+
+
+def test_a_lost_search_index_is_made_anew(store: Store, tmp_path: Path) -> None:
+    begun = store.begin_turn(NewTurn("p", "Where is the heart?"), SOURCE)
+    store.save_answer(begun.answer_id, Outcome("At the left.", "stop"))
+    with store.database.writing() as session:
+        session.execute(text("DROP TRIGGER search_new_question"))
+        session.execute(text("DELETE FROM search_entries"))
+    assert store.history.page("p", "heart").total == 0
+    again = Store(open_database(f"sqlite:///{tmp_path / 'x.db'}"), tmp_path / "images")
+    assert again.history.page("p", "heart left").total == 1
+    again.close()
+
+
+def test_without_an_index_texts_are_looked_through(store: Store) -> None:
+    begun = store.begin_turn(NewTurn("p", "Where is the heart?"), SOURCE)
+    store.save_answer(begun.answer_id, Outcome("At the left.", "stop"))
+    store.begin_turn(NewTurn("other", "Where is the heart?"), SOURCE)
+    with store.database.writing() as session:
+        for name in ("search_new_title", "search_new_question"):
+            session.execute(text(f"DROP TRIGGER {name}"))
+        session.execute(text("DROP TABLE search_index"))
+    assert store.history.page("p", "HEART LEFT").total == 1
+    assert store.history.page("p", "hea%").total == 0
+
+
+def test_the_text_of_a_growing_answer_is_indexed_once(store: Store) -> None:
+    begun = store.begin_turn(NewTurn("p", "What?"), SOURCE)
+    for words in ("A red", "A red circle"):
+        store.save_answer(begun.answer_id, Outcome(words))
+    assert store.history.page("p", "circle").total == 0
+    store.save_answer(begun.answer_id, Outcome("A red circle.", "stop"))
+    assert store.history.page("p", "circle").total == 1
+
+
+def test_a_deletion_that_fails_keeps_rows_and_files(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = store.begin_turn(NewTurn("p", "What?", (PICTURE,)), SOURCE)
+    connection = store.database.engine.raw_connection()
+    connection.close()
+
+    def full(*_: object) -> None:
+        raise StorageFailed("The disk is full.")
+
+    event.listen(store.database._writing_engine, "commit", full)
+    with pytest.raises(StorageFailed):
+        store.history.delete("p", begun.conversation_id)
+    event.remove(store.database._writing_engine, "commit", full)
+    assert store.history.page("p").total == 1
+    assert store.image("ab" * 32)[0] == b"bytes"
+    store.history.delete("p", begun.conversation_id)
+    assert [path for path in (tmp_path / "images").rglob("*") if path.is_file()] == []
