@@ -18,11 +18,13 @@ from starlette.types import Receive, Scope, Send
 from app.controller.chat import Chat
 from app.controller.conversations import conversation_routes, picture_routes
 from app.controller.explaining import Explaining
+from app.controller.exporting import export_routes
 from app.controller.guard import Guard
 from app.controller.registry import Registry
 from app.controller.relay import Relay
 from app.controller.requests import person_of, read_message, validated
 from app.controller.run import Run, Services
+from app.controller.sharing import share_routes, shared_routes
 from app.controller.wire import events, whole
 from app.db.store import Store
 from app.errors import BadRequest, NotFound, StudioError
@@ -67,6 +69,9 @@ def create_app(
     app.include_router(_public(settings, chat))
     app.include_router(conversation_routes(chat))
     app.include_router(picture_routes(chat))
+    app.include_router(share_routes(store))
+    app.include_router(shared_routes(store))
+    app.include_router(export_routes(store))
     app.include_router(_explanations(Explaining(services)))
     app.include_router(_workers(settings, registry))
     for kind in (StudioError, Exception):

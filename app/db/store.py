@@ -30,6 +30,7 @@ from app.db.queries import (
 )
 from app.db.records import AnswerSource, Begun, NewTurn, Outcome, PastTurn, WrittenAnswer
 from app.db.session import open_database
+from app.db.sharing import Shares
 from app.db.views import conversation_view, rating_view
 from app.errors import NotFound
 from app.history import BranchRequest
@@ -46,6 +47,7 @@ class Store:
         self.database = Database(engine)
         self.files = PictureFiles(images_dir)
         self.history = History(self.database, self.files)
+        self.shares = Shares(self.database, self.files)
 
     @classmethod
     def open(cls, settings: Settings) -> Store:
