@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     database_url: str = Field("", description="SQLAlchemy URL; default: SQLite in the data folder")
     model: list[str] = Field(
         default_factory=list,
-        description="checkpoint folder or hub id; repeatable; default: the bundled ones",
+        description="checkpoint folder or hub id (or PATH@8bit); repeatable; default: bundled ones",
     )
     precision: Precision = Field("auto", description="precision of the weights")
     merge_adapters: bool = Field(

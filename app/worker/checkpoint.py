@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 from app.errors import NotFound
 from app.protocol import ModelInfo, Sampling
-from app.settings import BUNDLED, Settings
+from app.settings import BUNDLED, Precision, Settings
 from app.worker.backend import Backend, EngineBackend, Piece
 from app.worker.sampling import params_of
 from llava_core.conversation import Conversation
@@ -39,10 +41,11 @@ class CheckpointBackend:
         return generate(self._checkpoint, conversation, params_of(sampling), cancelled)
 
 
-def info_of(checkpoint: Checkpoint, source: str) -> ModelInfo:
-    """The checkpoint's entry in ``GET /v1/models``."""
+def info_of(checkpoint: Checkpoint, named: str) -> ModelInfo:
+    """The checkpoint's entry in ``GET /v1/models``; ``named`` as by ``--model``."""
+    source, _ = split_precision(named)
     return ModelInfo(
-        id=model_id(source),
+        id=model_id(named),
         created=int(time.time()),
         revision=checkpoint.revision,
         precision=checkpoint.precision,
@@ -58,13 +61,33 @@ NAMELESS = ("checkpoint", "adapter")
 """Folders of a run that are called after the run."""
 
 
-def model_id(source: str) -> str:
-    """The name under which a checkpoint is served: its folder's name, or its hub id."""
+def model_id(named: str) -> str:
+    """The name under which a checkpoint is served: its folder's name, or its hub id, and the
+    precision where ``--model`` names one: ``llava-tiny-stage2@8bit``."""
+    source, precision = split_precision(named)
+    suffix = f"@{precision}" if precision else ""
     path = Path(source)
     if not path.is_dir():
-        return source
+        return source + suffix
     folder = path.resolve()
-    return folder.parent.name if folder.name in NAMELESS else folder.name
+    return (folder.parent.name if folder.name in NAMELESS else folder.name) + suffix
+
+
+def split_precision(named: str) -> tuple[str, Precision | None]:
+    """``PATH@8bit`` as path and precision; None where no precision is named.
+
+    Raises :class:`app.errors.NotFound` where the end looks like a precision and is none.
+    """
+    source, at, suffix = named.rpartition("@")
+    if not at or Path(named).exists():
+        return named, None
+    for precision in get_args(Precision):
+        if suffix == precision:
+            return source, precision
+    if re.fullmatch(r"\d+\s?-?bits?", suffix):
+        known = ", ".join(get_args(Precision))
+        raise NotFound(f"There is no precision {suffix!r} in {named!r}.", f"Take one of: {known}.")
+    return named, None
 
 
 def sources(settings: Settings, bundled: Path = BUNDLED) -> list[str]:
@@ -84,7 +107,8 @@ def sources(settings: Settings, bundled: Path = BUNDLED) -> list[str]:
     for name in names:
         if names.count(name) > 1:
             raise NotFound(
-                f"Two checkpoints are called {name!r}.", "Rename the folder of one of them."
+                f"Two checkpoints are called {name!r}.",
+                "Rename the folder of one of them, or name another precision: PATH@8bit.",
             )
     return named
 
@@ -97,15 +121,17 @@ def load_backends(settings: Settings) -> list[Backend | EngineBackend]:
     return [load_backend(source, settings) for source in sources(settings)]
 
 
-def load_backend(source: str, settings: Settings) -> CheckpointBackend | EngineBackend:
-    """Load one checkpoint in the precision and on the device that the settings say."""
-    log.info("loading %s", source)
+def load_backend(named: str, settings: Settings) -> CheckpointBackend | EngineBackend:
+    """Load one checkpoint on the device that the settings say, in the precision that is named
+    with it (``PATH@8bit``), or else that of the settings."""
+    source, precision = split_precision(named)
+    log.info("loading %s", named)
     started = time.monotonic()
     checkpoint = load_checkpoint(
-        source, settings.precision, settings.device, merge=settings.merge_adapters
+        source, precision or settings.precision, settings.device, merge=settings.merge_adapters
     )
     footprint: int = checkpoint.model.get_memory_footprint()  # type: ignore[no-untyped-call]
-    backend = _backend(checkpoint, source, settings)
+    backend = _backend(checkpoint, named, settings)
     log.info(
         "%s is ready after %.1f s: %.1f million parameters, %s, on %s, %.0f MB",
         backend.info.id,
@@ -119,22 +145,22 @@ def load_backend(source: str, settings: Settings) -> CheckpointBackend | EngineB
 
 
 def _backend(
-    checkpoint: Checkpoint, source: str, settings: Settings
+    checkpoint: Checkpoint, named: str, settings: Settings
 ) -> CheckpointBackend | EngineBackend:
     """The engine, or plain generation of one answer at a time where it cannot run the model."""
     reason = why_not(checkpoint.model)
     if reason is not None:
-        log.warning("%s answers one request at a time: %s", model_id(source), reason)
-        return CheckpointBackend(checkpoint, source)
+        log.warning("%s answers one request at a time: %s", model_id(named), reason)
+        return CheckpointBackend(checkpoint, named)
     engine = Engine(checkpoint, _limits(checkpoint, settings), _memory(checkpoint, settings))
     log.info(
         "%s answers up to %d requests at once, with %.1f GB for %d tokens of context",
-        model_id(source),
+        model_id(named),
         engine.limits.running,
         engine.cache_bytes / 1e9,
         engine.capacity,
     )
-    return EngineBackend(info_of(checkpoint, source), engine)
+    return EngineBackend(info_of(checkpoint, named), engine)
 
 
 def _limits(checkpoint: Checkpoint, settings: Settings) -> Limits:

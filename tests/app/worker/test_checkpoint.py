@@ -13,7 +13,13 @@ from PIL import Image
 from app.errors import NotFound
 from app.settings import Settings
 from app.worker.backend import EngineBackend
-from app.worker.checkpoint import load_backend, model_id, sources
+from app.worker.checkpoint import (
+    load_backend,
+    load_backends,
+    model_id,
+    sources,
+    split_precision,
+)
 from tests.app.worker.conftest import Worker, data_url, events
 from tests.tiny_checkpoint import make_tiny_checkpoint
 
@@ -55,6 +61,36 @@ def test_a_model_is_called_like_its_folder_or_its_hub_id(
     monkeypatch.chdir(folder)
     assert model_id(str(folder)) == model_id(f"{folder}/") == model_id(".") == "mine"
     assert model_id("llava-hf/llava-1.5-7b-hf") == "llava-hf/llava-1.5-7b-hf"
+
+
+def test_a_precision_behind_the_path_belongs_to_the_name(tmp_path: Path) -> None:
+    folder = checkpoint_folder(tmp_path / "mine")
+    named = [folder, f"{folder}@8bit", "org/model@4bit"]
+    assert sources(Settings(model=named)) == named
+    assert [model_id(name) for name in named] == ["mine", "mine@8bit", "org/model@4bit"]
+    assert split_precision(f"{folder}@8bit") == (folder, "8bit")
+    assert split_precision("org/model@main") == ("org/model@main", None)
+    literal = checkpoint_folder(tmp_path / "mine@8bit")
+    assert split_precision(literal) == (literal, None)
+
+
+@pytest.mark.parametrize("suffix", ["7bit", "8 bits", "16-bit"])
+def test_a_precision_that_there_is_not_is_refused_with_those_that_there_are(suffix: str) -> None:
+    with pytest.raises(NotFound, match=suffix) as caught:
+        sources(Settings(model=[f"org/model@{suffix}"]))
+    assert "16bit" in caught.value.remedy
+
+
+def test_one_checkpoint_is_served_at_two_precisions(tmp_path: Path) -> None:
+    folder = tmp_path / "tiny"
+    make_tiny_checkpoint(folder)
+    settings = Settings(model=[f"{folder}", f"{folder}@8bit"], precision="32bit", device="cpu")
+    infos = [backend.info for backend in load_backends(settings)]
+    assert [(info.id, info.precision) for info in infos] == [
+        ("tiny", "32bit"),
+        ("tiny@8bit", "8bit"),
+    ]
+    assert infos[0].source == infos[1].source == str(folder)
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,5 @@ def test_an_answer_longer_than_the_context_is_refused(
 
 
 def test_a_model_outside_the_engine_says_that_it_cannot(start: Callable[..., Worker]) -> None:
-    reply = start(ScriptedBackend()).client.post(
-        "/v1/explanations", json=conversation("Red.")
-    )
+    reply = start(ScriptedBackend()).client.post("/v1/explanations", json=conversation("Red."))
     assert reply.status_code == 400 and "scripted" in reply.json()["error"]["message"]
