@@ -348,6 +348,8 @@ class StoredAnswer(Wire):
     question_id: str
     text: str
     model: str
+    precision: str = ""
+    """Of the weights that wrote it: ``32bit``, ``16bit``, ``8bit``, ``4bit``."""
     finish_reason: FinishReason | None
     """None while the answer is being written."""
     error: str | None = None

@@ -38,6 +38,7 @@ def answer_view(answer: Answer, rating: Rating | None) -> StoredAnswer:
         question_id=answer.question_id,
         text=answer.text,
         model=answer.model,
+        precision=answer.precision,
         finish_reason=cast("FinishReason | None", answer.finish_reason),
         error=answer.error,
         created_at=answer.created_at,

@@ -20,6 +20,9 @@ from app.ui.answering import Answering
 from app.ui.blocks import StudioBlocks
 from app.ui.browsing import Browsing
 from app.ui.client import ControllerClient
+from app.ui.compare.handlers import Comparing
+from app.ui.compare.view import CompareView
+from app.ui.compare.wiring import wire_compare
 from app.ui.document import FILES_PATH, Document, asset
 from app.ui.examples import EXAMPLES, load_examples
 from app.ui.language import LANGUAGES, PREFIXES, Language, Texts, load_texts
@@ -104,7 +107,12 @@ def create_blocks(settings: Settings, controller: ControllerClient, texts: Texts
         delete_cache=(CLEAN_UP_SECONDS, KEEP_UPLOADS_SECONDS),
     )
     _add_chat(blocks, settings, controller, texts)
-    for place in (COMPARE, ARENA, LEADERBOARD):
+    with open_page(blocks, COMPARE, texts) as page:
+        comparing = Comparing(controller, Answering(controller))
+        wire_compare(
+            page, CompareView.build(settings, texts), comparing, RatingHandlers(controller)
+        )
+    for place in (ARENA, LEADERBOARD):
         with open_page(blocks, place, texts):
             build_top(place, texts)
     blocks.queue(max_size=MOST_WAITING, default_concurrency_limit=None, api_open=False)

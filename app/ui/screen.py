@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from app.errors import StudioError
-from app.protocol import ModelInfo, Rating, RatingValue, Sampling, StoredConversation
+from app.protocol import ModelInfo, Rating, RatingValue, Sampling, StoredAnswer, StoredConversation
 from app.ui.language import Texts
 from app.ui.messages import ChatMessage, chosen_answer, feedback_of, messages_of
 from app.ui.tab import Tab
@@ -92,6 +92,8 @@ class Change:
     notice: Notice | None = None
     models: Models | None = None
     panel: RatingPanel | None = None
+    answer: StoredAnswer | None = None
+    """The answer that the path ends with, as it is stored; for what stands under it."""
 
     def but(self, **changes: object) -> Change:
         """The same with some values replaced."""
@@ -113,6 +115,7 @@ def showing(tab: Tab, conversation: StoredConversation) -> Change:
         panel=RatingPanel(),
         busy=False,
         notice=Notice(),
+        answer=chosen_answer(conversation.turns[-1]) if conversation.turns else None,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -36,12 +36,12 @@ class Tab(BaseModel):
     rated: Rated | None = None
 
     @classmethod
-    def new(cls) -> Tab:
+    def new(cls) -> Self:
         """A tab of a person who was never here."""
         return cls(person=secrets.token_hex(16))
 
     @classmethod
-    def read(cls, stored: Any) -> Tab:
+    def read(cls, stored: Any) -> Self:
         """The tab that the browser has stored; a new one where that is nothing or unreadable."""
         try:
             return cls.model_validate_json(stored) if isinstance(stored, str) else cls.new()
