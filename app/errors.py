@@ -8,6 +8,10 @@
     +-- NotAllowed (401)        the shared secret or the origin is wrong
     +-- NotFound (404)          no such model, conversation, answer
     |   +-- UnknownModel
+    +-- Conflict (409)          not in the state that this is in now
+    |   +-- OneModel                a battle needs two models
+    |   +-- BattleRunning           both answers have to end first
+    |   +-- VoteClosed              the next turn has begun, the vote stays as it is
     +-- TooLarge (413)          more bytes than the limit
     +-- Busy (503)              try again in a moment
     |   +-- NoWorker                no worker serves this model right now
@@ -106,6 +110,38 @@ class UnknownModel(NotFound):
 
     code = "unknown_model"
     default_remedy = "Choose one of the models that GET /v1/models lists."
+
+
+class Conflict(StudioError):
+    """It cannot be done in the state that things are in now."""
+
+    code = "conflict"
+    status = 409
+    default_remedy = "Reload the page to see how things stand."
+
+
+class OneModel(Conflict):
+    """A battle needs two models, and fewer are served."""
+
+    code = "one_model"
+    default_remedy = (
+        "Serve a second one: python app.py --model FIRST --model SECOND, or another worker: "
+        "python app.py worker --model SECOND."
+    )
+
+
+class BattleRunning(Conflict):
+    """Both answers have to end first."""
+
+    code = "battle_running"
+    default_remedy = "Wait until both answers have ended, or stop them."
+
+
+class VoteClosed(Conflict):
+    """A vote cannot be changed any more."""
+
+    code = "vote_closed"
+    default_remedy = "Your vote is stored as it was. Start another battle to vote again."
 
 
 class TooLarge(StudioError):

@@ -55,6 +55,15 @@ class Settings(BaseSettings):
     cache_gb: float = Field(
         0.0, ge=0, description="memory for conversations of each model, in GB; 0: from what is free"
     )
+    arena_models: list[str] = Field(
+        default_factory=list, description="models in the arena; repeatable; default: all"
+    )
+    arena_sampling: Literal["uniform", "uncertainty"] = Field(
+        "uniform", description="how the arena draws pairs: uniform, or where votes are missing"
+    )
+    votes_per_day: int = Field(
+        200, ge=1, description="votes of one person a day that count; more are kept, not counted"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="log level")
 
     @property

@@ -15,11 +15,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("app", "llava_core", "training")
 
 SHARED = (
+    "app.battle_protocol",
     "app.errors",
     "app.history",
     "app.http",
+    "app.leaderboard_protocol",
     "app.pictures",
     "app.ports",
+    "app.prompts",
     "app.protocol",
     "app.queue_place",
     "app.settings",
@@ -44,6 +47,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "app.protocol": (),
     "app.history": ("app.protocol",),
     "app.queue_place": ("app.protocol",),
+    "app.battle_protocol": ("app.protocol",),
+    "app.leaderboard_protocol": ("app.protocol", "app.battle_protocol"),
+    "app.prompts": (),
     "app.pictures": ("app.errors", "app.settings", "llava_core.errors", "llava_core.images"),
     "app.worker": (*SHARED, "llava_core"),
     "app.controller": (*SHARED, "app.db", "app.ratings", "llava_core.images", "llava_core.errors"),

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
 
 import httpx
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
-from starlette.types import Receive, Scope, Send
 
+from app.controller.arena.api import arena_routes
+from app.controller.arena.arena import Arena
 from app.controller.chat import Chat
 from app.controller.conversations import conversation_routes, picture_routes
 from app.controller.explaining import Explaining
@@ -23,10 +23,13 @@ from app.controller.guard import Guard
 from app.controller.registry import Registry
 from app.controller.relay import Relay
 from app.controller.requests import person_of, read_message, validated
-from app.controller.run import Run, Services
+from app.controller.responses import ClientGone, EventResponse, unless_gone
+from app.controller.run import Services
 from app.controller.sharing import share_routes, shared_routes
 from app.controller.wire import events, whole
+from app.db.battle_store import BattleStore
 from app.db.store import Store
+from app.db.vote_store import VoteStore
 from app.errors import BadRequest, NotFound, StudioError
 from app.http import body_limit, check_secret, error_response, read_body, request_id
 from app.protocol import (
@@ -39,8 +42,6 @@ from app.protocol import (
     WorkerStatus,
 )
 from app.settings import Settings
-
-T = TypeVar("T")
 
 
 def create_app(
@@ -55,6 +56,8 @@ def create_app(
     relay = Relay(client, settings.secret, settings.answer_timeout_seconds)
     services = Services(store, registry, relay)
     chat = Chat(services, settings)
+    arena = Arena(chat, BattleStore(store.database), settings)
+    votes = VoteStore(store.database, settings.votes_per_day)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -73,12 +76,13 @@ def create_app(
     app.include_router(shared_routes(store))
     app.include_router(export_routes(store))
     app.include_router(_explanations(Explaining(services)))
+    app.include_router(arena_routes(arena, votes, settings))
     app.include_router(_workers(settings, registry))
     for kind in (StudioError, Exception):
         app.add_exception_handler(kind, error_response)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _http_error)
-    app.add_exception_handler(_ClientGone, lambda _request, _error: Response(status_code=499))
+    app.add_exception_handler(ClientGone, lambda _request, _error: Response(status_code=499))
     return app
 
 
@@ -103,15 +107,15 @@ def _public(settings: Settings, chat: Chat) -> APIRouter:
         body = await read_body(request, body_limit(settings))
         wanted = await asyncio.to_thread(validated, ChatRequest, body)
         person = person_of(request, wanted.user)
-        run = await _unless_gone(request, chat.begin(wanted, person, request_id(request)))
+        run = await unless_gone(request, chat.begin(wanted, person, request_id(request)))
         if not wanted.stream:
             try:
-                answer = await _unless_gone(request, whole(run))
+                answer = await unless_gone(request, whole(run))
             finally:
                 run.cancel()
             return JSONResponse(answer.model_dump(exclude_none=True))
         usage = bool(wanted.stream_options and wanted.stream_options.include_usage)
-        return _EventResponse(run, events(run, usage))
+        return EventResponse(events(run, usage), run.cancel)
 
     @router.post("/api/ratings")
     async def rate(request: Request) -> Rating:
@@ -131,7 +135,7 @@ def _explanations(explaining: Explaining) -> APIRouter:
     @router.get("/answers/{answer_id}/explanation")
     async def explanation(answer_id: str, request: Request) -> Explanation:
         work = explaining.explain(person_of(request), answer_id, request_id(request))
-        return await _unless_gone(request, work)
+        return await unless_gone(request, work)
 
     return router
 
@@ -161,43 +165,3 @@ def _http_error(request: Request, error: Exception) -> Response:
     else:
         shown = BadRequest("The request is not valid.")
     return error_response(request, shown)
-
-
-class _ClientGone(Exception):
-    """The client closed the connection before the answer began."""
-
-
-async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """The result of ``work``; it is cancelled where the client leaves before."""
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnected(request))
-    try:
-        await asyncio.wait([task, gone], return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise _ClientGone
-        return task.result()
-    finally:
-        gone.cancel()
-        if not task.done():
-            task.cancel()
-
-
-async def _disconnected(request: Request) -> None:
-    """Returns when the client has closed the connection; the body must have been read."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-class _EventResponse(StreamingResponse):
-    """Server-sent events; however the stream ends, the answer behind it ends too."""
-
-    def __init__(self, run: Run, content: AsyncIterator[str]) -> None:
-        unbuffered = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        super().__init__(content, headers=unbuffered, media_type="text/event-stream")
-        self._run = run
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._run.cancel()

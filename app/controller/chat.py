@@ -36,17 +36,21 @@ class Chat:
 
         Raises :class:`app.errors.StudioError` where anything is wrong before the answer has begun.
         """
+        run = await self.launch(request, person, request_id)
+        await run.opened()
+        return run
+
+    async def launch(self, request: ChatRequest, person: str, request_id: str) -> Run:
+        """The same without waiting for a worker: the run tells itself why none took it."""
         starting = asyncio.create_task(self._start(request, person, request_id))
         self._starting.add(starting)
         starting.add_done_callback(self._starting.discard)
         try:
-            run = await asyncio.shield(starting)
+            return await asyncio.shield(starting)
         except asyncio.CancelledError:
             # The question is being stored: it gets an answer, which is cancelled at once.
             starting.add_done_callback(_cancel_started)
             raise
-        await run.opened()
-        return run
 
     async def _start(self, request: ChatRequest, person: str, request_id: str) -> Run:
         choice = self.registry.pick(request.model)

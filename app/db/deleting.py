@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import Select, delete, exists, select, update
 from sqlalchemy.orm import Session
 
+from app.db.battles import Battle, BattleAnswer
 from app.db.models import Answer, Conversation, Image, Question, QuestionImage, Rating, Share
 
 
@@ -22,6 +23,7 @@ def delete_conversations(session: Session, ids: Sequence[str]) -> list[tuple[str
     pictures = session.scalars(
         select(QuestionImage.sha256).where(QuestionImage.question_id.in_(questions)).distinct()
     ).all()
+    _leave_battles(session, ids, answers)
     session.execute(delete(Share).where(Share.conversation_id.in_(ids)))
     session.execute(delete(Rating).where(Rating.answer_id.in_(answers)))
     session.execute(delete(QuestionImage).where(QuestionImage.question_id.in_(questions)))
@@ -29,6 +31,19 @@ def delete_conversations(session: Session, ids: Sequence[str]) -> list[tuple[str
     session.execute(delete(Question).where(Question.conversation_id.in_(ids)))
     session.execute(delete(Conversation).where(Conversation.id.in_(ids)))
     return delete_unused_pictures(session, pictures)
+
+
+def _leave_battles(session: Session, ids: Sequence[str], answers: Select[tuple[str]]) -> None:
+    """Battles and votes stay, since they hold others' opinions of models, without what was said."""
+    session.execute(
+        update(BattleAnswer)
+        .where(BattleAnswer.answer_id.in_(answers))
+        .values(answer_id=None, error="deleted")
+    )
+    for side in (Battle.left_conversation_id, Battle.right_conversation_id):
+        session.execute(
+            update(Battle).where(side.in_(ids)).values({side: None, Battle.title: "(deleted)"})
+        )
 
 
 def delete_unused_pictures(session: Session, pictures: Sequence[str]) -> list[tuple[str, str]]:

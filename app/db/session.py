@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,15 @@ def open_database(url: str, busy_seconds: float = BUSY_SECONDS) -> Engine:
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
     """Run the migrations up to ``revision``."""
+    _migrate(engine, command.upgrade, revision)
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    """Run the migrations back down to ``revision``; "base" is an empty database."""
+    _migrate(engine, command.downgrade, revision)
+
+
+def _migrate(engine: Engine, step: Callable[[Config, str], None], revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     with engine.execution_options(writing=True).begin() as connection:
@@ -65,7 +74,7 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
         is_sqlite = connection.dialect.name == "sqlite"
         if is_sqlite and _revision_of(connection) != newest:
             drop_triggers(connection)
-        command.upgrade(config, revision)
+        step(config, revision)
         if is_sqlite and _revision_of(connection) == newest:
             ensure_index(connection)
 

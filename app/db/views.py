@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from app.db.models import Answer, Conversation, Question, Rating
+from app.db.models import Answer, Conversation, Image, Question, Rating
 from app.protocol import (
     FinishReason,
     RatingValue,
@@ -50,6 +50,16 @@ def answer_view(answer: Answer, rating: Rating | None) -> StoredAnswer:
     )
 
 
+def image_view(image: Image) -> StoredImage:
+    """A stored picture."""
+    return StoredImage(
+        sha256=image.sha256,
+        media_type=image.media_type,
+        width=image.width,
+        height=image.height,
+    )
+
+
 def turn_view(
     question: Question,
     chosen: str,
@@ -60,15 +70,7 @@ def turn_view(
     return StoredTurn(
         question_id=question.id,
         text=question.text,
-        images=[
-            StoredImage(
-                sha256=picture.image.sha256,
-                media_type=picture.image.media_type,
-                width=picture.image.width,
-                height=picture.image.height,
-            )
-            for picture in question.pictures
-        ],
+        images=[image_view(picture.image) for picture in question.pictures],
         created_at=question.created_at,
         answers=[answer_view(answer, ratings.get(answer.id)) for answer in question.answers],
         chosen=chosen,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+import app.db.battles  # noqa: F401  makes the arena's tables known to the metadata
 from app.db.models import Base
 
 connection = context.config.attributes["connection"]
