@@ -33,7 +33,7 @@ def delete_conversations(session: Session, ids: Sequence[str]) -> list[tuple[str
     return delete_unused_pictures(session, pictures)
 
 
-def _leave_battles(session: Session, ids: Sequence[str], answers: Select[tuple[str]]) -> None:
+def _leave_battles(session: Session, ids: Sequence[str], answers: Select[str]) -> None:
     """Battles and votes stay, since they hold others' opinions of models, without what was said."""
     session.execute(
         update(BattleAnswer)

@@ -39,7 +39,7 @@ def test_nothing_tells_the_names_before_the_vote(ring: Ring) -> None:
     told = [json.dumps(events), json.dumps(ring.get(f"/api/battles/{battle_id}"))]
     told += [json.dumps(ring.get("/api/battles")), json.dumps(ring.get("/api/conversations"))]
     assert not [name for name in NAMES for text in told if name in text.lower()]
-    assert ring.get("/api/conversations") == []
+    assert ring.get("/api/conversations")["conversations"] == []
     assert "ans_" not in told[0] + told[1] and "conv_" not in told[0] + told[1]
 
 
@@ -60,7 +60,7 @@ def test_after_the_vote_the_sides_are_ordinary_conversations(ring: Ring) -> None
     for side in ("left", "right"):
         conversation = ring.get(f"/api/conversations/{models[side]['conversation_id']}")
         assert conversation["turns"][0]["answers"][0]["model"] == models[side]["model"]
-    assert len(ring.get("/api/conversations")) == 2
+    assert len(ring.get("/api/conversations")["conversations"]) == 2
 
 
 def test_several_turns_before_the_vote(ring: Ring) -> None:
