@@ -78,14 +78,17 @@ def run_part(command: Command) -> int:
     """Run one part in this process until it is stopped."""
     logs.configure(command.settings.log_level)
     end_with_launcher()
+    settings = command.settings
     # Imported here: each part brings large libraries that the others do not need.
     if command.part == "controller":
         from app.controller.server import run
     elif command.part == "worker":
+        # A taken port is told at once, not after torch has been loaded.
+        check_free(settings.host, settings.worker_port, "--worker-port")
         from app.worker.server import run
     else:
         from app.ui.server import run
-    run(command.settings)
+    run(settings)
     return 0
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
+
+from tests.waiting import PATIENCE, eventually
 
 
 def free_port() -> int:
@@ -31,13 +32,11 @@ def running(app: ASGIApp, port: int = 0) -> Iterator[str]:
         yield f"http://127.0.0.1:{sock.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(timeout=10)
+        thread.join(timeout=PATIENCE)
         sock.close()
     assert not thread.is_alive(), "the server did not stop"
 
 
 def _until_started(server: uvicorn.Server, thread: threading.Thread) -> None:
-    deadline = time.monotonic() + 10
-    while not server.started:
-        assert thread.is_alive() and time.monotonic() < deadline, "the server did not start"
-        time.sleep(0.005)
+    eventually(lambda: server.started or not thread.is_alive())
+    assert thread.is_alive(), "the server did not start"

@@ -17,6 +17,7 @@ import pytest
 
 from app.launch import (
     SPINS,
+    STOP_SECONDS,
     Launcher,
     can_answer,
     check_ports,
@@ -27,6 +28,7 @@ from app.launch import (
 from app.ports import PortTaken
 from app.settings import Settings
 from tests.servers import free_port
+from tests.waiting import PATIENCE, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -87,15 +89,6 @@ class Started:
         return psutil.Process(self.popen.pid).children()
 
 
-def eventually(
-    condition: Callable[[], object], explain: Callable[[], str] = str, seconds: float = 20.0
-) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, explain()
-        time.sleep(0.02)
-
-
 SLEEPER = "import time; time.sleep(60)"
 DEFAULT = "signal.SIG_DFL"
 
@@ -124,13 +117,13 @@ def test_it_prints_one_address_when_a_question_can_be_answered_and_stops_on_ctrl
     children = launcher.children()
     assert len(children) == 3
     launcher.popen.send_signal(signal.SIGINT)
-    assert launcher.popen.wait(timeout=10) == 0
+    assert launcher.popen.wait(timeout=PATIENCE) == 0
     assert not any(child.is_running() for child in children)
 
 
 def test_a_part_that_cannot_start_ends_it_with_the_reason(start: Callable[..., Started]) -> None:
     launcher = start("print('first line'); raise SystemExit('There is no checkpoint x.')")
-    assert launcher.popen.wait(timeout=20) == 1
+    assert launcher.popen.wait(timeout=PATIENCE) == 1
     assert "The worker ended with status 1:" in launcher.said
     assert "first line\nThere is no checkpoint x." in launcher.said
     assert "worker.log" in launcher.said
@@ -155,8 +148,8 @@ def test_a_second_ctrl_c_does_not_wait_for_stubborn_parts(start: Callable[..., S
     launcher.until_said("Stopping")
     second = time.monotonic()
     launcher.popen.send_signal(signal.SIGINT)
-    assert launcher.popen.wait(timeout=10) == 0
-    assert time.monotonic() - second < 3
+    assert launcher.popen.wait(timeout=PATIENCE) == 0
+    assert time.monotonic() - second < STOP_SECONDS - 1
     assert not any(child.is_running() for child in children)
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from app.child import KEPT_LOGS, Child, ChildSpec, rotate
 from app.supervisor import ChildFailed, Supervisor
+from tests.waiting import PATIENCE, eventually
 
 
 class Clock:
@@ -33,13 +34,6 @@ CRASHER = "import sys\nprint('no such model')\nsys.exit(3)"
 
 def spec(program: str, name: str = "worker") -> ChildSpec:
     return ChildSpec(name, [sys.executable, "-c", program])
-
-
-def eventually(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -160,7 +154,7 @@ def test_output_goes_to_the_log_and_warnings_to_the_person(
 def test_stop_ends_all_children(supervise: Callable[..., Supervisor], tmp_path: Path) -> None:
     supervisor = supervise(spec(SLEEPER, "a"), spec(SLEEPER, "b"))
     eventually(lambda: all("up" in child.tail for child in supervisor.children))
-    supervisor.stop(10)
+    supervisor.stop(PATIENCE)
     assert [child.ended() for child in supervisor.children] == [-signal.SIGTERM] * 2
 
 
@@ -183,8 +177,8 @@ def test_stop_before_a_start_and_twice(tmp_path: Path) -> None:
     supervisor = Supervisor([spec(SLEEPER)], tmp_path)
     supervisor.stop(1)
     supervisor.start()
-    supervisor.stop(5)
-    supervisor.stop(5)
+    supervisor.stop(PATIENCE)
+    supervisor.stop(PATIENCE)
     assert supervisor.children[0].ended() is not None
 
 
@@ -213,5 +207,5 @@ def test_children_end_when_the_launcher_is_killed(tmp_path: Path) -> None:
     inner = psutil.Process(int(outer.tail[0]))
     outer.kill()
     outer.wait()
-    inner.wait(timeout=10)
+    inner.wait(timeout=PATIENCE)
     assert not inner.is_running()

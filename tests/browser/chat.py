@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.pictures import png
 
 OUTPUT = Path(__file__).resolve().parents[2] / "test-output"
-ANSWER_SECONDS = 30
+ANSWER_SECONDS = 60
 
 
 class Chat:

@@ -16,7 +16,15 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from playwright.sync_api import Browser, BrowserContext, Page, Request, Response, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Request,
+    Response,
+    expect,
+    sync_playwright,
+)
 
 from app.controller.api import create_app as create_controller
 from app.errors import WorkerLost
@@ -38,6 +46,8 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+PATIENCE_MS = 40_000
+"""Milliseconds; only what fails waits so long, and a busy machine is no reason for a failure."""
 LOCAL = re.compile(r"^(https?://127\.0\.0\.1[:/]|data:|blob:|about:)")
 
 
@@ -142,6 +152,7 @@ def browser() -> Iterator[Browser]:
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     assert found, "no Chromium: run the tests with make test, or name one in CHROMIUM"
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
         yield browser
@@ -161,7 +172,7 @@ class Visitors:
         """A browser of a new person."""
         options = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light", **options}
         context = self._browser.new_context(**options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE_MS)
         self._stack.callback(context.close)
         context.on("request", self._note)
         context.on("response", self._complain)

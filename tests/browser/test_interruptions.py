@@ -5,21 +5,14 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable
 
 from playwright.sync_api import expect
 
 from tests.browser.chat import Chat
 from tests.browser.conftest import Studio
+from tests.waiting import eventually
 
 WORDS = tuple(f"word{number} " for number in range(200))
-
-
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def begin(chat: Chat, studio: Studio, steps: int = 3) -> threading.Semaphore:
@@ -52,7 +45,7 @@ def test_stop_stops_the_model_and_keeps_what_was_written(chat: Chat, studio: Stu
 def test_a_closed_tab_stops_the_model(chat: Chat, studio: Studio) -> None:
     gate = begin(chat, studio)
     chat.page.close()
-    until(lambda: studio.rows("select finish_reason from answers") == [("cancelled",)])
+    eventually(lambda: studio.rows("select finish_reason from answers") == [("cancelled",)])
     gate.release(50)
     time.sleep(0.3)
     assert studio.backend.steps <= 5
@@ -62,7 +55,7 @@ def test_a_new_chat_stops_the_answer_in_work(chat: Chat, studio: Studio) -> None
     begin(chat, studio)
     chat.page.get_by_role("button", name="New chat").click()
     expect(chat.answers).to_have_count(0)
-    until(lambda: studio.rows("select finish_reason from answers") == [("cancelled",)])
+    eventually(lambda: studio.rows("select finish_reason from answers") == [("cancelled",)])
     expect(chat.submit).to_be_visible()
     expect(chat.answers).to_have_count(0)
 

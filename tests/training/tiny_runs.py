@@ -7,9 +7,7 @@ are clean otherwise. :func:`start_command` starts the real command instead.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +22,7 @@ import yaml
 from PIL import Image
 from transformers import LlamaForCausalLM
 
+from tests.forks import become_a_command, forks
 from tests.tiny_checkpoint import make_model, make_processor, make_tiny_checkpoint, make_tokenizer
 from training.command import main
 
@@ -133,22 +132,15 @@ def trace(output: Path) -> list[tuple[int, float]]:
 def _command(stage: Stage, arguments: list[str], log: str, environment: dict[str, str]) -> None:
     os.environ.update(QUIET | environment)
     torch.set_num_threads(1)
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(handle, 1)
-    os.dup2(handle, 2)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    become_a_command(log)
     sys.argv = ["train", *arguments]
     raise SystemExit(main(stage, "train", None))
-
-
-_server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload([__name__, "bitsandbytes"])
 
 
 def start(stage: Stage, *arguments: str | Path, log: Path, **environment: str) -> BaseProcess:
     """``python -m training.pretrain`` or ``finetune`` in a process of its own."""
     words = [str(argument) for argument in arguments]
-    process = _server.Process(target=_command, args=(stage, words, str(log), environment))
+    process = forks.Process(target=_command, args=(stage, words, str(log), environment))
     process.start()
     return process
 

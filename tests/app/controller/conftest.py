@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from app.worker.api import create_app as create_worker
 from app.worker.backend import EngineBackend
 from tests.fakes import ScriptedBackend
 from tests.servers import running
+from tests.waiting import PATIENCE, eventually
 
 SECRET = "shared-secret"
 
@@ -43,7 +43,7 @@ class Desk:
         self._stack = stack
         self.url = stack.enter_context(running(self.app))
         self.client = stack.enter_context(
-            httpx.Client(base_url=self.url, timeout=20, trust_env=False)
+            httpx.Client(base_url=self.url, timeout=PATIENCE, trust_env=False)
         )
         self.workers = 0
         self.secret = {"Authorization": f"Bearer {SECRET}"}
@@ -76,13 +76,15 @@ class Desk:
 
     def until_ended(self, identity: str) -> dict[str, Any]:
         """The only answer of a stored conversation, as soon as it has ended."""
-        for _ in range(200):
+        answers: list[dict[str, Any]] = []
+
+        def ended() -> bool:
             turns = self.conversation(identity)["turns"]
-            if turns and turns[0]["answers"][0]["finish_reason"]:
-                answer: dict[str, Any] = turns[0]["answers"][0]
-                return answer
-            time.sleep(0.05)
-        raise AssertionError("the answer was not ended")
+            answers[:] = turns[0]["answers"] if turns else []
+            return bool(answers and answers[0]["finish_reason"])
+
+        eventually(ended)
+        return answers[0]
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -104,7 +106,7 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     """A controller without workers."""
-    settings = Settings(data_dir=tmp_path, secret=SECRET, answer_timeout_seconds=2.5)
+    settings = Settings(data_dir=tmp_path, secret=SECRET)
     with ExitStack() as stack:
         yield Desk(settings, stack)
 

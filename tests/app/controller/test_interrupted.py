@@ -22,6 +22,7 @@ from tests.app.controller.conftest import SECRET, Desk, code
 from tests.fakes import BreakingWorker, ScriptedBackend
 from tests.pictures import question
 from tests.servers import running
+from tests.waiting import eventually
 
 
 def test_leaving_cancels_the_work_within_two_steps_and_keeps_the_text(desk: Desk) -> None:
@@ -57,10 +58,18 @@ def test_a_worker_that_dies_in_the_middle_leaves_its_text(desk: Desk) -> None:
     assert answer["finish_reason"] == "error"
 
 
-def test_a_silent_worker_is_given_up(desk: Desk) -> None:
+@pytest.fixture
+def hasty(tmp_path: Path) -> Iterator[Desk]:
+    """A controller that gives a worker up after two seconds without a word."""
+    settings = Settings(data_dir=tmp_path, secret=SECRET, answer_timeout_seconds=2)
+    with ExitStack() as stack:
+        yield Desk(settings, stack)
+
+
+def test_a_silent_worker_is_given_up(hasty: Desk) -> None:
     gate = threading.Semaphore(0)
-    desk.add_worker(ScriptedBackend(gate=gate))
-    events = desk.stream(question("What?"))
+    hasty.add_worker(ScriptedBackend(gate=gate))
+    events = hasty.stream(question("What?"))
     gate.release(10)
     assert events[-1]["error"]["code"] == "worker_lost" and "silent" in str(events[-1]["error"])
 
@@ -115,23 +124,22 @@ def test_a_failed_regeneration_leaves_the_path_as_it_was(
 
 
 def test_a_failure_does_not_take_another_tabs_answer_off_the_path(
-    desk: Desk, backend: ScriptedBackend
+    hasty: Desk, backend: ScriptedBackend
 ) -> None:
-    desk.add_worker(backend)
-    first = desk.ask(question("one")).json()
+    hasty.add_worker(backend)
+    first = hasty.ask(question("one")).json()
     silent = ScriptedBackend(info=ModelInfo(id="silent"), gate=threading.Semaphore(0))
-    desk.add_worker(silent)
+    hasty.add_worker(silent)
     conversation = first["conversation_id"]
     with ThreadPoolExecutor() as pool:
         failing = pool.submit(
-            desk.ask, question("left"), conversation_id=conversation, model="silent"
+            hasty.ask, question("left"), conversation_id=conversation, model="silent"
         )
-        while not silent.seen:
-            time.sleep(0.01)
-        desk.ask(question("right"), conversation_id=conversation, parent_answer_id=first["id"])
+        eventually(lambda: silent.seen)
+        hasty.ask(question("right"), conversation_id=conversation, parent_answer_id=first["id"])
         assert code(failing.result()) == (502, "worker_lost")
     silent.gate.release(3)
-    turns = desk.conversation(conversation)["turns"]
+    turns = hasty.conversation(conversation)["turns"]
     assert [turn["text"] for turn in turns] == ["one", "right"]
 
 
@@ -140,10 +148,10 @@ def test_leaving_while_the_question_is_being_stored_cancels_its_answer(desk: Des
     desk.add_worker(backend)
     with desk.locked(), pytest.raises(httpx.ReadTimeout):
         body = {"messages": [question("What?")]}
-        httpx.post(f"{desk.url}/v1/chat/completions", json=body, timeout=0.5, trust_env=False)
-    while not (stored := desk.client.get("/api/conversations").json()["conversations"]):
-        time.sleep(0.02)
-    assert desk.until_ended(stored[0]["id"])["finish_reason"] == "cancelled"
+        httpx.post(f"{desk.url}/v1/chat/completions", json=body, timeout=1.5, trust_env=False)
+    eventually(lambda: desk.client.get("/api/conversations").json()["conversations"])
+    (stored,) = desk.client.get("/api/conversations").json()["conversations"]
+    assert desk.until_ended(stored["id"])["finish_reason"] == "cancelled"
     backend.gate.release(10)
 
 
@@ -157,8 +165,7 @@ def test_a_controller_that_stops_keeps_what_was_written(tmp_path: Path) -> None:
             desk = Desk(settings, stack)
             desk.register(url, backend)
             asked = pool.submit(desk.ask, question("What?"))
-            while backend.steps < 2:
-                time.sleep(0.01)
+            eventually(lambda: backend.steps >= 2)
         assert asked.exception() or asked.result().is_error
         gate.release(5)
         again = Desk(settings, around)
@@ -198,8 +205,7 @@ def test_a_lock_in_the_middle_of_an_answer_costs_nothing(impatient: Desk) -> Non
     impatient.add_worker(backend)
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(impatient.ask, question("What?"))
-        while not backend.steps:
-            time.sleep(0.01)
+        eventually(lambda: backend.steps)
         with impatient.locked():
             time.sleep(SAVE_SECONDS + 0.1)
             gate.release()  # the text is to be saved now, and cannot be

@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,6 +21,7 @@ from app.worker.backend import Backend
 from app.worker.service import Service
 from tests.fakes import ScriptedBackend
 from tests.servers import running
+from tests.waiting import PATIENCE, eventually
 
 
 class Worker:
@@ -30,7 +30,7 @@ class Worker:
     def __init__(self, service: Service, url: str) -> None:
         self.service = service
         self.url = url
-        self.client = httpx.Client(base_url=url, timeout=30, trust_env=False)
+        self.client = httpx.Client(base_url=url, timeout=PATIENCE, trust_env=False)
 
     def ask(self, text: str = "What is it?", **more: Any) -> httpx.Response:
         """One question, answered whole."""
@@ -40,17 +40,21 @@ class Worker:
         """One question on a connection of its own, which the test can close at any moment."""
         body = json.dumps(question(text, **more))
         host, port = self.url.removeprefix("http://").split(":")
-        sock = socket.create_connection((host, int(port)), timeout=10)
+        sock = socket.create_connection((host, int(port)), timeout=PATIENCE)
         head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: w\r\nContent-Length: {len(body)}"
         sock.sendall(f"{head}\r\n\r\n{body}".encode())
         return sock
 
     def until(self, **expected: object) -> None:
         """Wait until ``/health`` shows these values."""
-        deadline = time.monotonic() + 10
-        while not expected.items() <= (shown := self.client.get("/health").json()).items():
-            assert time.monotonic() < deadline, f"expected {expected}, got {shown}"
-            time.sleep(0.01)
+
+        def shown() -> dict[str, object]:
+            told: dict[str, object] = self.client.get("/health").json()
+            return told
+
+        eventually(
+            lambda: expected.items() <= shown().items(), lambda: f"{shown()}, not {expected}"
+        )
 
 
 def question(text: str = "What is it?", **more: Any) -> dict[str, Any]:

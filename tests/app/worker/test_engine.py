@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +28,7 @@ from llava_core.loading import load_checkpoint
 from llava_core.model import Checkpoint
 from tests.app.worker.conftest import Worker, events, question
 from tests.tiny_checkpoint import make_tiny_checkpoint
+from tests.waiting import PATIENCE, eventually
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ class Gate:
         run = Runner.run
 
         def gated(runner: Runner, plan: Plan) -> Tensor:
-            assert self.open.wait(20), "the test has left the gate closed"
+            assert self.open.wait(PATIENCE), "the test has left the gate closed"
             self.most = max(self.most, len(plan.parts))
             return run(runner, plan)
 
@@ -69,14 +69,6 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
 
 def backend(checkpoint: Checkpoint, running: int = 8) -> EngineBackend:
     return EngineBackend(info_of(checkpoint, "tiny"), Engine(checkpoint, Limits(running=running)))
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait until it is so."""
-    deadline = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < deadline, "it has not come about"
-        time.sleep(0.01)
 
 
 def test_many_people_get_the_answers_that_they_would_get_alone(
@@ -102,7 +94,7 @@ def test_requests_beyond_the_limit_wait_and_are_answered(
     gate.open.clear()
     with ThreadPoolExecutor(4) as pool:
         replies = [pool.submit(worker.ask, f"Question {n}?", max_tokens=4) for n in range(4)]
-        until(
+        eventually(
             lambda: sum(worker.client.get("/health").json()[n] for n in ("active", "waiting")) == 4
         )
         gate.open.set()
@@ -205,7 +197,7 @@ def test_a_model_that_fails_again_and_again_gives_up_and_says_so(
             with pytest.raises(StudioError, match="RuntimeError") as caught:
                 await settled(ticket)
             assert caught.value.remedy
-        queue._thread.join(10)
+        queue._thread.join(PATIENCE)
         assert [str(error) for error in broken] == ["the device has gone"]
 
     asyncio.run(run())

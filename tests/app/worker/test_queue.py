@@ -13,6 +13,7 @@ from app.queue_place import QueuePlace
 from app.worker import wire
 from tests.app.worker.conftest import Worker, question
 from tests.fakes import ScriptedBackend
+from tests.waiting import eventually
 
 Start = Callable[..., Worker]
 
@@ -92,10 +93,7 @@ def test_a_client_that_leaves_ends_the_generation(start: Start, stream: bool) ->
 
 
 def worker_has_steps(backend: ScriptedBackend, steps: int) -> None:
-    deadline = time.monotonic() + 10
-    while backend.steps < steps:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    eventually(lambda: backend.steps >= steps)
 
 
 def test_a_client_that_leaves_the_line_is_never_generated_for(start: Start) -> None:

@@ -17,6 +17,7 @@ from app.worker.registration import LONGEST_PAUSE_SECONDS, Registrar
 from app.worker.service import Service
 from tests.fakes import LeaseDesk, ScriptedBackend
 from tests.servers import free_port, running
+from tests.waiting import PATIENCE
 
 
 def settings_for(tmp_path: Path, url: str, **more: Any) -> Settings:
@@ -39,7 +40,7 @@ async def registering(registrar: Registrar) -> AsyncIterator[None]:
         await registrar.close()
 
 
-async def eventually(condition: Callable[[], object], seconds: float = 10.0) -> None:
+async def eventually(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,98 +15,44 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.app.worker.worker_process import Load, Process, not_there, slow_model, takes_a_minute
 from tests.fakes import LeaseDesk
-from tests.servers import free_port, running
+from tests.servers import running
+from tests.waiting import PATIENCE, eventually
 
 ROOT = Path(__file__).resolve().parents[3]
-
-PROGRAM = """
-import sys, threading, time
-from app import launch
-from app.errors import NotFound
-from app.worker import server
-from tests.fakes import ScriptedBackend
-
-class SlowBackend(ScriptedBackend):
-    def generate(self, *arguments):
-        for piece in super().generate(*arguments):
-            time.sleep(0.1)
-            yield piece
-
-def load(settings):
-    {load}
-
-server.load_backends = load
-sys.exit(launch.main(sys.argv[1:]))
-"""
-READY = "return [SlowBackend(words=['word '] * 10)]"
-
-
-class Process:
-    """A worker process, and the controller's desk that it registers with."""
-
-    def __init__(self, load: str, desk: LeaseDesk, controller: str, folder: Path) -> None:
-        self.desk = desk
-        self.port = free_port()
-        flags = {"worker-port": self.port, "controller-url": controller, "data-dir": folder}
-        flags |= {"renew-seconds": 0.1}
-        arguments = [f"--{name}={value}" for name, value in flags.items()]
-        command = [sys.executable, "-c", PROGRAM.format(load=load), "worker", *arguments]
-        self.popen = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        self.client = httpx.Client(
-            base_url=f"http://127.0.0.1:{self.port}", timeout=20, trust_env=False
-        )
-
-    def until(self, status: str) -> None:
-        def shown() -> bool:
-            try:
-                return bool(self.client.get("/health").json()["status"] == status)
-            except httpx.TransportError:
-                return False
-
-        eventually(shown)
-
-    def ends(self) -> tuple[int, str]:
-        """Exit status and output, once it has ended."""
-        output, _ = self.popen.communicate(timeout=20)
-        return self.popen.returncode, output
-
-
-def eventually(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
+Start = Callable[[Load], Process]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[[str], Process]]:
+def start(tmp_path: Path) -> Iterator[Start]:
     desk = LeaseDesk()
     started: list[Process] = []
     with running(desk.app) as controller:
 
-        def start_process(load: str) -> Process:
+        def start_process(load: Load) -> Process:
             started.append(Process(load, desk, controller, tmp_path))
             return started[-1]
 
         yield start_process
         for process in started:
-            process.client.close()
-            process.popen.kill()
-            process.popen.communicate()
+            process.close()
 
 
-def test_it_drains_on_sigterm(start: Callable[[str], Process]) -> None:
-    worker = start(READY)
+def tell(worker: Process, number: signal.Signals) -> None:
+    assert worker.process.pid
+    os.kill(worker.process.pid, number)
+
+
+def test_it_drains_on_sigterm(start: Start) -> None:
+    worker = start(slow_model)
     eventually(lambda: worker.desk.told)
     assert worker.desk.told[0].models[0].id == "scripted"
     body: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}], "stream": True}
     with worker.client.stream("POST", "/v1/chat/completions", json=body) as reply:
         lines = reply.iter_lines()
         next(lines)
-        worker.popen.send_signal(signal.SIGTERM)
+        tell(worker, signal.SIGTERM)
         worker.until("draining")
         refused = httpx.post(
             f"{worker.client.base_url}/v1/chat/completions", json=body, trust_env=False
@@ -119,31 +66,34 @@ def test_it_drains_on_sigterm(start: Callable[[str], Process]) -> None:
     assert worker.desk.left == [worker.desk.told[0].worker_id]
 
 
-def test_it_listens_while_it_loads_and_stops_without_waiting(
-    start: Callable[[str], Process],
-) -> None:
-    worker = start("time.sleep(60)")
+def test_it_listens_while_it_loads_and_stops_without_waiting(start: Start) -> None:
+    worker = start(takes_a_minute)
     worker.until("loading")
     assert worker.desk.told == []
-    worker.popen.send_signal(signal.SIGINT)
+    tell(worker, signal.SIGINT)
     status, output = worker.ends()
     assert status == 0, output
 
 
-def test_a_checkpoint_that_cannot_be_loaded_ends_it_with_a_sentence(
-    start: Callable[[str], Process],
-) -> None:
-    status, output = start("raise NotFound('No folder x.', 'Name another.')").ends()
+def test_a_checkpoint_that_cannot_be_loaded_ends_it_with_a_sentence(start: Start) -> None:
+    status, output = start(not_there).ends()
     assert status == 1
     assert output.rstrip().endswith("No folder x.\nName another.")
     assert "Traceback" not in output
 
 
-def test_a_taken_port_is_named(start: Callable[[str], Process]) -> None:
-    first = start(READY)
-    first.until("ready")
-    command = [sys.executable, "app.py", "worker", f"--worker-port={first.port}"]
-    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert second.returncode == 1
-    assert f"Port {first.port} is already in use" in second.stderr
+def test_a_taken_port_is_named_before_the_large_libraries_are_loaded() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        program = "import sys; from app import launch; status = launch.main(sys.argv[1:]); "
+        program += "print('torch' in sys.modules); sys.exit(status)"
+        second = subprocess.run(
+            [sys.executable, "-c", program, "worker", f"--worker-port={port}"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+    assert (second.returncode, second.stdout) == (1, "False\n")
+    assert f"Port {port} is already in use" in second.stderr
     assert "--worker-port" in second.stderr
