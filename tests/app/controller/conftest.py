@@ -106,7 +106,7 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     """A controller without workers."""
-    settings = Settings(data_dir=tmp_path, secret=SECRET)
+    settings = Settings(data_dir=tmp_path, secret=SECRET, lease_seconds=3600)
     with ExitStack() as stack:
         yield Desk(settings, stack)
 
