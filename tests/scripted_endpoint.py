@@ -1,7 +1,7 @@
 """An OpenAI-compatible endpoint on a free loopback port that behaves as a script says.
 
 Slow, limited, cut off, of another form, with another key, out of order: each reply is a
-:class:`Step`. ``python -m tests.scripted_endpoint`` starts one by hand.
+:class:`Step`. :mod:`tests.scripted_teacher` starts one by hand.
 """
 
 from __future__ import annotations

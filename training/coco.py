@@ -56,6 +56,12 @@ class Annotations:
         self._instances = _open(instances, "bbox") if instances else None
         self.pictures: list[_Row] = [row for _, row in sorted(self._captions.imgs.items())]
 
+    @property
+    def repeated(self) -> set[int]:
+        """Ids that more than one picture of the captions' file has."""
+        counts = Counter(row["id"] for row in self._captions.dataset["images"])
+        return {name for name, number in counts.items() if number > 1}
+
     def captions(self, picture: _Row) -> list[tuple[int, str]]:
         """(annotation id, caption) of a picture, in order of ids; empty captions are left out."""
         rows = sorted(self._captions.imgToAnns.get(picture["id"], ()), key=lambda row: row["id"])
@@ -156,11 +162,15 @@ def contexts(annotations: Annotations) -> Iterator[_Row]:
 
 def relative_box(box: Sequence[float], picture: _Row) -> list[float]:
     """COCO's [left, top, width, height] in pixels as [x1, y1, x2, y2] in 0..1, three digits."""
+    return [round(min(max(share, 0.0), 1.0), 3) for share in box_shares(box, picture)]
+
+
+def box_shares(box: Sequence[float], picture: _Row) -> list[float]:
+    """COCO's [left, top, width, height] in pixels as [x1, y1, x2, y2], shares of the picture."""
     left, top, width, height = box
     corners = (left, top, left + width, top + height)
     sides = (picture["width"], picture["height"]) * 2
-    shares = (corner / side for corner, side in zip(corners, sides, strict=True))
-    return [round(min(max(share, 0.0), 1.0), 3) for share in shares]
+    return [corner / side for corner, side in zip(corners, sides, strict=True)]
 
 
 def _write(path: Path, rows: Iterator[_Row], files: ExitStack) -> int:

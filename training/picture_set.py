@@ -37,7 +37,7 @@ def make_set(folder: Path, number: int, held_out: int, seed: int, pixels: int = 
     for index in track(range(number + held_out), "drawing"):
         scene = sample_scene(rng)
         name = f"{index:06d}.png"
-        _save(draw_image(scene, pixels), pictures / name)
+        save_picture(draw_image(scene, pixels), pictures / name)
         record = _conversation(index, name, scene, rng)
         if index >= number:
             held += [record] if record else []
@@ -53,7 +53,7 @@ def make_set(folder: Path, number: int, held_out: int, seed: int, pixels: int = 
             json.dump(records, opened, indent=1)
 
 
-def _save(picture: Image.Image, path: Path) -> None:
+def save_picture(picture: Image.Image, path: Path) -> None:
     """A PNG file, whole or not at all."""
     draft = path.with_name(f"{path.name}.part")
     try:

@@ -8,7 +8,6 @@ with 2 where it cannot run.
 from __future__ import annotations
 
 import argparse
-import base64
 import random
 import sys
 from collections.abc import Sequence
@@ -16,19 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from llava_core.conversation import Conversation
 from llava_core.errors import CoreError
-from llava_core.images import encode_image
 from llava_core.training.records import DataError, RecordFile, conversation_of, open_picture
+from training.data_urls import data_url
 from training.entry import interruptible
 from training.measure import BUNDLED, Measure, load_measure
 from training.show_page import page
 from training.writing import whole_file
-
-SIDE = 512
-"""Pictures are shown at most this wide and high, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -103,14 +97,6 @@ def _shown(file: RecordFile, images: Path, measure: Measure, index: int) -> Show
         return Shown(index, name, trouble=str(error))
     pictures = tuple(data_url(image) for image in conversation.images)
     return Shown(index, name, pictures, pieces)
-
-
-def data_url(image: Image.Image) -> str:
-    """The picture, at most :data:`SIDE` pixels wide and high, as a ``data:`` URL."""
-    small = image.copy()
-    small.thumbnail((SIDE, SIDE))
-    kind = "image/png" if max(image.size) <= SIDE // 2 else "image/jpeg"
-    return f"data:{kind};base64,{base64.b64encode(encode_image(small, kind)).decode()}"
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -15,8 +15,9 @@ from PIL import Image
 from llava_core.conversation import Conversation, assistant, user
 from llava_core.templates import NAMED_TEMPLATES
 from tests.pictures import png
+from training.data_urls import SIDE, data_url
 from training.measure import BUNDLED, load_measure
-from training.show import SIDE, data_url, main, pieces_of
+from training.show import main, pieces_of
 
 EVIL = '<script>alert("x")</script><img src=x onerror=y> & "\' </s>'
 OWN_TAGS = {"html", "head", "meta", "title", "style", "body", "main", "article", "header"} | {

@@ -10,7 +10,6 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, cast
 
 from openai import (
     APIConnectionError,
@@ -80,12 +79,13 @@ class Endpoint:
         return heard.reply(request, time.monotonic() - started)
 
     async def _open(self, request: Request) -> AsyncStream[ChatCompletionChunk]:
+        # Messages go into the body as they are: the client would look at each key of each part.
         opened = await self._client.chat.completions.create(
             model=self.address.model,
-            messages=cast(Any, list(request.messages)),
+            messages=[],
             stream=True,
             stream_options={"include_usage": True},
-            extra_body=self.sampling.body(),
+            extra_body={"messages": request.messages, **self.sampling.body()},
         )
         return opened
 
