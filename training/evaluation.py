@@ -10,6 +10,7 @@ import random
 import string
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -174,12 +175,10 @@ def evaluate(
 ) -> Iterator[tuple[int, Table]]:
     """Ask everything; yields the number of questions done and the table so far."""
     order = sorted(range(len(items)), key=lambda i: TYPES.index(_type(items[i])))
-    others = list(range(len(items)))
-    random.Random(1).shuffle(others)
     matched, mismatched = Scores(), Scores()
     for start in range(0, len(order), batch):
         part = [items[i] for i in order[start : start + batch]]
-        wrong = [_stranger(items, others, i) for i in order[start : start + batch]]
+        wrong = [stranger(items, i) for i in order[start : start + batch]]
         for scores, scenes in ((matched, [item.scene for item in part]), (mismatched, wrong)):
             add_answers(scores, answerer, part, [draw(scene) for scene in scenes])
         yield start + len(part), _table(matched, mismatched)
@@ -199,14 +198,22 @@ def is_right(text: str, answer: str) -> bool:
     return normalise_answer(text) == normalise_answer(answer)
 
 
-def _stranger(items: Sequence[Item], others: list[int], index: int) -> Scene:
+def stranger(items: Sequence[Item], index: int) -> Scene:
     """Another scene; for pictures of nothing one with things, so that a mismatch is one."""
+    others = _shuffled(len(items))
     position = others.index(index)
     for step in range(1, len(others)):
         scene = items[others[(position + step) % len(others)]].scene
         if bool(scene.things) or bool(items[index].scene.things):
             return scene
     return items[others[position - 1]].scene
+
+
+@cache
+def _shuffled(number: int) -> tuple[int, ...]:
+    order = list(range(number))
+    random.Random(1).shuffle(order)
+    return tuple(order)
 
 
 def _type(item: Item) -> str:

@@ -83,7 +83,11 @@ class Journal:
 
     def get(self, request: Request) -> Reply | None:
         """The reply to a request, or None where there is none yet."""
-        place = self._places.get(self.key(request))
+        return self.at(self.key(request))
+
+    def at(self, key: str) -> Reply | None:
+        """The reply kept under a key, or None where there is none."""
+        place = self._places.get(key)
         if place is None:
             return None
         row = json.loads(os.pread(self._file.fileno(), place.length, place.start))
