@@ -16,6 +16,7 @@ from training.evals.comparison import Group, Overlap
 from training.evals.results import Figure, Result, Sample
 
 THUMBNAIL = 220
+DATA_URL = "data:image/png;base64,"
 MOST_COLUMNS = 12
 TITLES = {
     "scenes": "Drawn scenes",
@@ -144,6 +145,12 @@ def _bars(group: Group) -> str:
     rows = [(each.model, each.figures[each.headline], "") for each in group.results]
     headline = group.results[0].headline
     rows += [
+        (name, Figure(values[headline], 0), "")
+        for each in group.results
+        for name, values in each.also.items()
+        if headline in values
+    ]
+    rows += [
         (name, Figure(values[headline], 0), " published")
         for name, values in group.results[0].published.items()
         if headline in values
@@ -172,6 +179,11 @@ def _table(group: Group) -> str:
     """Models beside each other, or below each other where they have few figures."""
     names = list(dict.fromkeys(name for each in group.results for name in each.figures))
     rows = [(each.model, dict(each.figures), "") for each in group.results]
+    rows += [
+        (name, {k: Figure(v, 0) for k, v in values.items()}, "")
+        for each in group.results
+        for name, values in each.also.items()
+    ]
     rows += [
         (name, {k: Figure(v, 0) for k, v in values.items()}, "published")
         for name, values in group.results[0].published.items()
@@ -225,6 +237,8 @@ def _sample(sample: Sample, images: Path) -> str:
 
 
 def _picture(sample: Sample, images: Path) -> str:
+    if sample.picture.startswith(DATA_URL):
+        return f'<img alt="the picture asked about" src="{escape(sample.picture)}">'
     path = images / sample.picture
     if not sample.picture or not path.is_file():
         return ""

@@ -35,7 +35,8 @@ class Figure:
 
 @dataclass(frozen=True)
 class Sample:
-    """A question with its answer to look at; ``picture`` is a file's path, or empty."""
+    """A question with its answer to look at; ``picture`` is a file's path, a PNG ``data:`` URL, or
+    empty."""
 
     question: str
     answer: str
@@ -48,7 +49,8 @@ class Sample:
 class Result:
     """``headline`` names the figure that stands for the whole. ``settings`` must be equal for two
     results to be comparable, ``data`` (SHA-256 by role) too; ``counts`` are what was left out or
-    failed; ``pictures`` are the SHA-256 of the test pictures' files."""
+    failed; ``pictures`` are the SHA-256 of the test pictures' files. ``also`` are further rows of
+    the same run, such as ensembles, in percent by figure; ``published`` those of the literature."""
 
     kind: str
     model: str
@@ -59,6 +61,7 @@ class Result:
     counts: Mapping[str, int] = field(default_factory=dict)
     samples: Sequence[Sample] = ()
     pictures: Sequence[str] = ()
+    also: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     made: str = ""
 

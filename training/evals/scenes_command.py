@@ -22,6 +22,7 @@ from llava_core.loading import load_checkpoint
 from training.checkpoint import draw_picture
 from training.evals.answer_file import RowFile, answer_row
 from training.evals.answering import Answerer
+from training.evals.endpoint_answers import data_url
 from training.evals.results import Figure, Result, Sample, write_result
 from training.evals.rows import Row
 from training.evals.shares import wilson
@@ -134,8 +135,8 @@ def samples(asked: Sequence[Question], rows: Mapping[str, Row]) -> list[Sample]:
         if each.picture == OWN and each.item.turn.kind not in found:
             text = str(rows[each.id]["text"])
             turn = each.item.turn
-            right = is_right(text, turn.answer)
-            found[turn.kind] = Sample(turn.question, text, turn.answer, right=right)
+            right, picture = is_right(text, turn.answer), data_url(each.conversation.images[0])
+            found[turn.kind] = Sample(turn.question, text, turn.answer, picture, right)
     return list(found.values())
 
 

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -86,10 +87,14 @@ def _ensembles(
 
 def show(gold: GoldFile, rows: Sequence[ScienceScores], letters: str, console: Console) -> None:
     """Print the table, the published rows below, and what failed."""
-    table = Table(title=f"ScienceQA {gold.split}, {len(gold.problems):,} problems, percent")
-    table.add_column("")
+    table = Table(
+        title=f"ScienceQA {gold.split}, {len(gold.problems):,} problems, percent",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("", overflow="fold")
     for column in gold.columns:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         shown = [f"{row.columns[c].percent:.2f}" if c in row.columns else "–" for c in gold.columns]
         table.add_row(row.name, *shown)
@@ -103,7 +108,8 @@ def show(gold: GoldFile, rows: Sequence[ScienceScores], letters: str, console: C
         console.print(
             f"{row.name}: {best.percent:.2f} [{best.low:.2f} to {best.high:.2f}]; "
             f"no letter read in {row.failed}, no prediction for {row.missing}, "
-            f"guessed {row.guessed}"
+            f"guessed {row.guessed}",
+            soft_wrap=True,
         )
     left_out = [c for c in COLUMNS if c not in gold.columns]
     if left_out:
@@ -117,12 +123,9 @@ def result_of(
     model: Predictions,
     rows: Sequence[ScienceScores],
 ) -> Result:
-    """The result as it is written; ensembles are figures named by their row."""
+    """The result as it is written; ensembles are further rows."""
     own = rows[0]
     figures = {name: Figure(s.percent, s.number, s.low, s.high) for name, s in own.columns.items()}
-    for row in rows[1:]:
-        s = row.columns["all"]
-        figures[row.name] = Figure(s.percent, s.number, s.low, s.high)
     return Result(
         kind="science-qa",
         model=model.name,
@@ -141,6 +144,7 @@ def result_of(
             for each in gold.problems[:8]
             if each.id in model.texts
         ],
+        also={row.name: {name: s.percent for name, s in row.columns.items()} for row in rows[1:]},
         published=published_figures(gold),
     )
 
