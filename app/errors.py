@@ -6,6 +6,7 @@
     |   +-- EmptyMessage            nothing was asked
     |   +-- ContextTooLong          the conversation does not fit into the model
     +-- NotAllowed (401)        the shared secret or the origin is wrong
+    |   +-- LoginRequired             nobody has said who they are
     +-- NotFound (404)          no such model, conversation, answer
     |   +-- UnknownModel
     +-- Conflict (409)          not in the state that this is in now
@@ -13,6 +14,7 @@
     |   +-- BattleRunning           both answers have to end first
     |   +-- VoteClosed              the next turn has begun, the vote stays as it is
     +-- TooLarge (413)          more bytes than the limit
+    +-- TooMany (429)           more than one person may ask for, or try
     +-- Busy (503)              try again in a moment
     |   +-- NoWorker                no worker serves this model right now
     |   +-- DatabaseBusy            the database is locked
@@ -40,6 +42,8 @@ class StudioError(Exception):
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
     default_remedy: ClassVar[str] = "Try again; if it stays, look into the log of the server."
+    retry_after: float | None = None
+    """Seconds after which trying again makes sense, where that is known."""
 
     def __init__(self, message: str, remedy: str | None = None) -> None:
         super().__init__(message)
@@ -97,6 +101,13 @@ class NotAllowed(StudioError):
     default_remedy = "Start controller and worker with the same LLAVA_STUDIO_SECRET."
 
 
+class LoginRequired(NotAllowed):
+    """Nobody has said who they are."""
+
+    code = "login_required"
+    default_remedy = "Log in and try again."
+
+
 class NotFound(StudioError):
     """There is no such thing."""
 
@@ -150,6 +161,20 @@ class TooLarge(StudioError):
     code = "too_large"
     status = 413
     default_remedy = "Send a smaller picture."
+
+
+class TooMany(StudioError):
+    """More than one person may ask for."""
+
+    code = "too_many"
+    status = 429
+    default_remedy = "Wait a moment and send again."
+
+    def __init__(
+        self, message: str, remedy: str | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, remedy)
+        self.retry_after = retry_after
 
 
 class Busy(StudioError):

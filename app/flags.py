@@ -94,6 +94,8 @@ def _options(field: FieldInfo) -> dict[str, Any]:
         return options | {"choices": get_args(field.annotation)}
     if get_origin(field.annotation) is list:
         return options | {"action": "append", "metavar": "NAME_OR_PATH"}
+    if field.annotation is bool:
+        return options | {"nargs": "?", "const": True, "metavar": "BOOL"}
     kind = getattr(field.annotation, "__name__", "value")
     return options | {"metavar": {"int": "N", "float": "SECONDS", "Path": "FOLDER"}.get(kind, "X")}
 
@@ -129,6 +131,8 @@ def settings_from(parser: Parser, given: Mapping[str, Any]) -> Settings:
 
 def _explain(problem: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     """One problem that pydantic found, by the name under which the person gave the value."""
+    if not problem["loc"]:
+        return str(problem["msg"]).removeprefix("Value error, ")
     name = str(problem["loc"][0])
     if name not in Settings.model_fields:
         return f"the file .env sets {name}, which is no setting"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import math
 import re
 import uuid
 
@@ -61,9 +62,16 @@ def error_response(request: Request, error: Exception) -> Response:
     if not isinstance(error, StudioError):
         log.error("request %s failed", identity, exc_info=error)
         error = StudioError("The server failed.")
-    return JSONResponse(
-        error.to_wire(identity), status_code=error.status, headers={REQUEST_ID_HEADER: identity}
-    )
+    headers = {REQUEST_ID_HEADER: identity}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
+    return JSONResponse(error.to_wire(identity), status_code=error.status, headers=headers)
+
+
+def bearer(request: Request) -> str:
+    """The token of the request's Authorization header; empty where there is none."""
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""
 
 
 def check_secret(request: Request, secret: str) -> None:

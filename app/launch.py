@@ -15,6 +15,7 @@ from types import FrameType
 import httpx
 
 from app import logs
+from app.access import check_access
 from app.child import ChildSpec, end_with_launcher
 from app.commands import table
 from app.errors import StorageFailed, StudioError
@@ -118,6 +119,8 @@ class Launcher:
 
         Raises :class:`app.errors.StudioError` where it cannot start.
         """
+        for host in (self._settings.page_listens_on, self._settings.host):
+            check_access(self._settings, host)
         check_ports(self._settings)
         logs_dir = self._settings.data_dir / "logs"
         check_writable(logs_dir)
@@ -180,7 +183,7 @@ def check_ports(settings: Settings) -> None:
             raise PortTaken(
                 f"{name} is {port}, and so is another port.", "Give each part a port of its own."
             )
-        check_free(settings.host, port, name)
+        check_free(settings.page_listens_on if name == "--port" else settings.host, port, name)
 
 
 def check_writable(folder: Path) -> None:

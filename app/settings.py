@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +24,7 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address that page, controller and worker listen on")
     port: int = Field(7860, ge=1, le=65535, description="port of the page")
+    page_host: str = Field("", description="address that the page listens on; default: --host")
     controller_port: int = Field(10000, ge=1, le=65535, description="port of the controller")
     worker_port: int = Field(40000, ge=1, le=65535, description="port of the worker")
     controller_url: str = Field("", description="where worker and page find the controller")
@@ -64,24 +66,68 @@ class Settings(BaseSettings):
     votes_per_day: int = Field(
         200, ge=1, description="votes of one person a day that count; more are kept, not counted"
     )
+    login: bool = Field(False, description="people log in: python app.py user add NAME")
+    trusted_user_header: str = Field(
+        "", description="header in which a proxy in front gives the person's name"
+    )
+    trusted_proxies: str = Field(
+        "127.0.0.1,::1", description="addresses or networks whose headers about people count"
+    )
+    open: bool = Field(False, description="let in everybody who reaches the address")
+    session_days: float = Field(30.0, gt=0, description="days after which a login ends")
+    questions_per_minute: int = Field(
+        0, ge=0, description="questions of one person; 0: no limit on loopback, else 30"
+    )
+    answers_at_once: int = Field(
+        0, ge=0, description="answers of one person in work; 0: no limit on loopback, else 8"
+    )
+    pictures_mb: int = Field(
+        0, ge=0, description="stored pictures of one person; 0: no limit on loopback, else 500"
+    )
+    retention_days: float = Field(
+        0.0, ge=0, description="unused conversations are deleted after so many days; 0: never"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="log level")
+
+    @model_validator(mode="after")
+    def _hosted(self) -> Self:
+        """Take over what Gradio's variables and a Hugging Face Space's say about the page.
+
+        https://huggingface.co/docs/hub/spaces-sdks-gradio: GRADIO_SERVER_NAME and _PORT. On a Space
+        (SPACE_ID) the page listens where the Space looks for it, for everybody who comes.
+        """
+        on_space = bool(os.environ.get("SPACE_ID"))
+        host = os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if on_space else "")
+        self.page_host = self.page_host or host
+        port = os.environ.get("GRADIO_SERVER_PORT")
+        if port and "port" not in self.model_fields_set:
+            if not (port.isdecimal() and 1 <= int(port) <= 65535):
+                raise ValueError(f"GRADIO_SERVER_PORT is {port!r}: give a port, such as 7860")
+            self.port = int(port)
+        self.open = self.open or (on_space and not (self.login or self.trusted_user_header))
+        return self
+
+    @property
+    def page_listens_on(self) -> str:
+        """The address that the page listens on."""
+        return self.page_host or self.host
 
     @property
     def controller_address(self) -> str:
         """The controller's base URL, without a trailing slash."""
-        return (self.controller_url or f"http://{self._reachable}:{self.controller_port}").rstrip(
+        return (self.controller_url or f"http://{_reachable(self.host)}:{self.controller_port}").rstrip(
             "/"
         )
 
     @property
     def worker_address(self) -> str:
         """The worker's base URL as the controller reaches it."""
-        return f"http://{self._reachable}:{self.worker_port}"
+        return f"http://{_reachable(self.host)}:{self.worker_port}"
 
     @property
     def page_address(self) -> str:
         """The page's URL for a browser on this machine."""
-        return f"http://{self._reachable}:{self.port}"
+        return f"http://{_reachable(self.page_listens_on)}:{self.port}"
 
     @property
     def database(self) -> str:
@@ -93,8 +139,9 @@ class Settings(BaseSettings):
         """Folder of stored pictures."""
         return self.data_dir / "images"
 
-    @property
-    def _reachable(self) -> str:
-        if self.host in ("0.0.0.0", "::", ""):
-            return "127.0.0.1"
-        return f"[{self.host}]" if ":" in self.host else self.host
+
+def _reachable(host: str) -> str:
+    """An address on which this machine reaches what listens on ``host``."""
+    if host in ("0.0.0.0", "::", ""):
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host

@@ -23,7 +23,9 @@ def free_port() -> int:
 def running(app: ASGIApp, port: int = 0) -> Iterator[str]:
     """Serve ``app`` in a thread while the block runs; yields its base URL."""
     sock = socket.create_server(("127.0.0.1", port))
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, proxy_headers=False, timeout_graceful_shutdown=2
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
     thread.start()

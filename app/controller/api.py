@@ -17,9 +17,11 @@ from app.controller.arena.api import arena_routes
 from app.controller.arena.arena import Arena
 from app.controller.chat import Chat
 from app.controller.conversations import conversation_routes, picture_routes
+from app.controller.door import Door
 from app.controller.explaining import Explaining
 from app.controller.exporting import export_routes
 from app.controller.guard import Guard
+from app.controller.people import people_routes
 from app.controller.registry import Registry
 from app.controller.relay import Relay
 from app.controller.requests import person_of, read_message, validated
@@ -67,6 +69,7 @@ def create_app(
         store.close()
 
     app = FastAPI(title="LLaVA Studio", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_middleware(Door, settings=settings, people=store.people)
     app.add_middleware(Guard)
     app.state.chat, app.state.registry, app.state.store = chat, registry, store
     app.include_router(_public(settings, chat))
@@ -75,6 +78,7 @@ def create_app(
     app.include_router(share_routes(store))
     app.include_router(shared_routes(store))
     app.include_router(export_routes(store))
+    app.include_router(people_routes(settings, store.people, clock))
     app.include_router(_explanations(Explaining(services)))
     app.include_router(arena_routes(arena, votes, settings))
     app.include_router(_workers(settings, registry))

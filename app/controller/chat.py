@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from app.access import limits_of
+from app.controller.limits import AskingLimits
 from app.controller.registry import Registry
 from app.controller.run import Run, Services
 from app.controller.turns import TurnMaker
@@ -18,6 +20,7 @@ class Chat:
     def __init__(self, services: Services, settings: Settings) -> None:
         self._services, self._settings = services, settings
         self._turns = TurnMaker(services.store, settings)
+        self._limits = AskingLimits(limits_of(settings), services.clock)
         self._starting: set[asyncio.Task[Run]] = set()
         self._runs: dict[Run, asyncio.Task[None]] = {}
 
@@ -53,6 +56,18 @@ class Chat:
             raise
 
     async def _start(self, request: ChatRequest, person: str, request_id: str) -> Run:
+        self._limits.begin(person)
+        try:
+            run = await self._stored(request, person, request_id)
+        except BaseException:
+            self._limits.end(person)
+            raise
+        task = self._runs[run] = run.start()
+        task.add_done_callback(lambda _: self._runs.pop(run))
+        task.add_done_callback(lambda _: self._limits.end(person))
+        return run
+
+    async def _stored(self, request: ChatRequest, person: str, request_id: str) -> Run:
         choice = self.registry.pick(request.model)
         sampling = self._sampling(request)
         prepared = await asyncio.to_thread(
@@ -63,10 +78,7 @@ class Chat:
             "messages": prepared.messages,
             **sampling.model_dump(exclude_none=True),
         }
-        run = Run(self._services, choice, prepared.begun, body, request_id)
-        task = self._runs[run] = run.start()
-        task.add_done_callback(lambda _: self._runs.pop(run))
-        return run
+        return Run(self._services, choice, prepared.begun, body, request_id)
 
     def _sampling(self, request: ChatRequest) -> Sampling:
         sampling = request.sampling()

@@ -79,8 +79,9 @@ def picture_routes(chat: Chat) -> APIRouter:
         return Response(data, media_type="image/webp", headers=KEPT_FOREVER)
 
     async def _check_owner(request: Request, sha256: str) -> None:
-        """Somebody who is named must have the picture; without a name, its SHA-256 is enough."""
-        if request.headers.get(PERSON_HEADER):
+        """Somebody who is named must have the picture. Browsers send no name with a picture's
+        request where nobody logs in: there its SHA-256, which nobody can guess, is enough."""
+        if request.state.name or request.headers.get(PERSON_HEADER):
             await asyncio.to_thread(store.check_picture, person_of(request), sha256)
 
     return router

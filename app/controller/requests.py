@@ -7,8 +7,8 @@ from typing import TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
+from app.access import USER_PREFIX
 from app.http import invalid, read_body
-from app.protocol import PERSON_HEADER
 
 SMALL_BODY = 1_000_000
 """Bytes of a request that holds no picture."""
@@ -29,5 +29,10 @@ def validated(kind: type[M], body: bytes) -> M:
 
 
 def person_of(request: Request, user: str | None = None) -> str:
-    """Who asks: the page's header, or OpenAI's ``user``, or "local"."""
-    return (request.headers.get(PERSON_HEADER) or user or "local")[:200]
+    """Who asks, as the :class:`app.controller.door.Door` has found out.
+
+    Where nobody is asked who they are: OpenAI's ``user``, or "local".
+    """
+    named = "" if user is None or user.startswith(USER_PREFIX) else user
+    person: str = request.state.person
+    return (person or named or "local")[:200]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.access import limits_of
 from app.db.records import AnswerSource, Begun, NewTurn, PastTurn
 from app.db.store import Store
-from app.errors import BadRequest, EmptyMessage
+from app.errors import BadRequest, EmptyMessage, TooMany
 from app.pictures import STORED, Picture, data_url, picture_from_data_url
 from app.protocol import ChatMessage, ChatRequest, ImageContent, ModelInfo, Sampling, TextContent
 from app.settings import Settings
@@ -27,6 +29,7 @@ class TurnMaker:
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._settings = settings
+        self._most_bytes = limits_of(settings).picture_bytes
 
     def prepare(
         self, request: ChatRequest, person: str, model: ModelInfo, sampling: Sampling
@@ -66,6 +69,7 @@ class TurnMaker:
         past = self._store.path(person, conversation_id, parent)
         question = self._question(person, request.messages[0])
         self._check_pictures(sum(len(t.pictures) for t in past) + len(question.pictures))
+        self._check_space(person, question.pictures)
         turn = NewTurn(person, question.text, question.pictures, conversation_id, parent)
         begun = self._store.begin_turn(turn, source)
         return Prepared(begun, [*history(self._store, past), question.message])
@@ -77,6 +81,7 @@ class TurnMaker:
         _check_roles(turns)
         questions = [self._question(person, message) for message in turns[::2]]
         self._check_pictures(sum(len(question.pictures) for question in questions))
+        self._check_space(person, [each for question in questions for each in question.pictures])
         conversation: str | None = None
         parent: str | None = None
         for question, answer in zip(questions, turns[1::2], strict=False):
@@ -112,6 +117,19 @@ class TurnMaker:
         if stored is not None:
             return self._store.picture(person, stored[1])
         return picture_from_data_url(url, self._settings)
+
+    def _check_space(self, person: str, pictures: Sequence[Picture]) -> None:
+        """Raises :class:`TooMany` where the person's pictures would take more than they may."""
+        new = sum(len(picture.data) for picture in pictures)
+        if not (self._most_bytes and new):
+            return
+        stored = self._store.picture_bytes(person)
+        if stored + new > self._most_bytes:
+            raise TooMany(
+                f"Your pictures take {stored / 1e6:.1f} MB, and these would add {new / 1e6:.1f}; "
+                f"the limit is {self._most_bytes / 1e6:.0f} MB.",
+                "Delete conversations with pictures that you no longer need.",
+            )
 
     def _check_pictures(self, number: int) -> None:
         if number > self._settings.max_images:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -81,6 +81,17 @@ def owned_image(session: Session, person: str, sha256: str) -> Image:
     if image is None:
         raise NotFound("There is no such picture.")
     return image
+
+
+def picture_bytes_of(session: Session, person: str) -> int:
+    """Bytes of all pictures that the person has in conversations, each counted once."""
+    mine = (
+        select(QuestionImage.sha256)
+        .join(Question, Question.id == QuestionImage.question_id)
+        .join(Conversation, Conversation.id == Question.conversation_id)
+        .where(Conversation.person == person)
+    )
+    return session.scalar(select(func.sum(Image.bytes)).where(Image.sha256.in_(mine))) or 0
 
 
 def answers_to(session: Session, conversation_id: str, answer_id: str | None) -> list[Answer]:

@@ -12,9 +12,11 @@ from sqlalchemy import Engine, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.access import USER_PREFIX
 from app.db.database import Database
 from app.db.history import History, title_of
 from app.db.models import Answer, Conversation, Image, Question, QuestionImage, Rating, new_id, now
+from app.db.people import People
 from app.db.pictures import PictureFiles
 from app.db.queries import (
     add_image,
@@ -24,6 +26,7 @@ from app.db.queries import (
     owned_image,
     owned_question,
     past_turn,
+    picture_bytes_of,
     rating_of,
     ratings_of,
     siblings_of,
@@ -47,6 +50,7 @@ class Store:
         self.database = Database(engine)
         self.files = PictureFiles(images_dir)
         self.history = History(self.database, self.files)
+        self.people = People(self.database)
         self.shares = Shares(self.database, self.files)
 
     @classmethod
@@ -250,6 +254,11 @@ class Store:
         with self._reading() as session:
             owned_image(session, person, sha256)
 
+    def picture_bytes(self, person: str) -> int:
+        """Bytes of all pictures that the person has in conversations."""
+        with self._reading() as session:
+            return picture_bytes_of(session, person)
+
     def picture(self, person: str, sha256: str) -> Picture:
         """A picture that the person has in a conversation; raises :class:`NotFound` for others."""
         with self._reading() as session:
@@ -277,7 +286,7 @@ class Store:
     # --- ratings ---
 
     def rate(self, person: str, request: RatingRequest) -> RatingView:
-        """Store or change the person's rating of an answer."""
+        """Store or change the person's rating of an answer; users rate their own alone."""
         try:
             return self._rate(person, request)
         except IntegrityError:
@@ -285,7 +294,9 @@ class Store:
 
     def _rate(self, person: str, request: RatingRequest) -> RatingView:
         with self._writing() as session:
-            if session.get(Answer, request.answer_id) is None:
+            if person.startswith(USER_PREFIX):
+                owned_answer(session, person, request.answer_id)
+            elif session.get(Answer, request.answer_id) is None:
                 raise NotFound(f"There is no answer {request.answer_id!r}.")
             rating = rating_of(session, person, request.answer_id)
             if rating is None:

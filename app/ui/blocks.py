@@ -9,14 +9,38 @@ done in the meantime.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+
+from app.ui.visitor import VISITOR, Visitor
 
 
 class StudioBlocks(gr.Blocks):
     """Sends each change of a running handler once, and whole where it is not a longer text;
     always makes its pages in the browser."""
+
+    visitor_of: Callable[[Any], Visitor] | None = None
+    """What is known of the visitor whose event is handled."""
+
+    async def call_function(
+        self,
+        block_fn: Any,
+        processed_input: list[Any],
+        iterator: Any = None,
+        requests: Any = None,
+        *others: Any,
+        **named: Any,
+    ) -> Any:
+        """Run a handler with :data:`app.ui.visitor.VISITOR` set: events run in tasks of Gradio's
+        own, to which no middleware comes. See :meth:`gradio.Blocks.call_function`."""
+        request = requests[0] if isinstance(requests, list) else requests
+        if request is not None and self.visitor_of is not None:
+            VISITOR.set(self.visitor_of(request))
+        return await super().call_function(
+            block_fn, processed_input, iterator, requests, *others, **named
+        )
 
     def _resolve_ssr_mode(
         self, ssr_mode: bool | None, disable_when_multi_page: bool = True

@@ -12,6 +12,7 @@ import httpx
 from pydantic import BaseModel
 
 from app.errors import StudioError, from_wire
+from app.people import LoginRequest, Me, Session
 from app.protocol import (
     PERSON_HEADER,
     ChatMessage,
@@ -27,6 +28,7 @@ from app.protocol import (
 from app.settings import Settings
 from app.ui.events import AnswerEvent, read_events
 from app.ui.language import PageError
+from app.ui.visitor import VISITOR, headers_for
 
 W = TypeVar("W", bound=BaseModel)
 
@@ -56,6 +58,7 @@ class ControllerClient:
         # A worker's longest silence, and some seconds for the controller to say so.
         silence = settings.answer_timeout_seconds + 15
         self._answering = httpx.Timeout(30.0, connect=3.0, read=silence)
+        self._secret = settings.secret
         self._http = httpx.AsyncClient(
             base_url=settings.controller_address,
             timeout=QUICK,
@@ -115,7 +118,7 @@ class ControllerClient:
                 "POST",
                 "/v1/chat/completions",
                 json=request.model_dump(mode="json", exclude_none=True),
-                headers={PERSON_HEADER: person},
+                headers=self._headers(person),
                 timeout=self._answering,
             ) as response:
                 if response.is_error:
@@ -153,6 +156,23 @@ class ControllerClient:
         response = await self._send("GET", f"/api/images/{sha256}")
         return Picture(response.content, response.headers.get("content-type", "image/png"))
 
+    async def log_in(self, name: str, password: str) -> Session:
+        """A session for somebody who knows their password."""
+        body = LoginRequest(name=name[:200], password=password[:1000])
+        return await self._call(Session, "POST", "/api/login", body=body)
+
+    async def log_out(self) -> None:
+        """End the visitor's session."""
+        await self._send("POST", "/api/logout")
+
+    async def me(self) -> Me:
+        """Who the controller takes the visitor for."""
+        return await self._call(Me, "GET", "/api/me")
+
+    def _headers(self, person: str | None) -> dict[str, str]:
+        claimed = {PERSON_HEADER: person} if person else {}
+        return headers_for(VISITOR.get(), self._secret) | claimed
+
     async def _call(self, kind: type[W], method: str, path: str, **how: Any) -> W:
         response = await self._send(method, path, **how)
         try:
@@ -163,7 +183,7 @@ class ControllerClient:
     async def _send(
         self, method: str, path: str, *, person: str | None = None, body: BaseModel | None = None
     ) -> httpx.Response:
-        headers = {PERSON_HEADER: person} if person else {}
+        headers = self._headers(person)
         content = body.model_dump(mode="json") if body else None
         try:
             response = await self._http.request(method, path, json=content, headers=headers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import gradio as gr
@@ -24,14 +25,17 @@ from app.ui.compare.handlers import Comparing
 from app.ui.compare.view import CompareView
 from app.ui.compare.wiring import wire_compare
 from app.ui.document import FILES_PATH, Document, asset
+from app.ui.door import PageDoor
 from app.ui.examples import EXAMPLES, load_examples
 from app.ui.language import LANGUAGES, PREFIXES, Language, Texts, load_texts
+from app.ui.login import serve_login
 from app.ui.messages import PICTURE_PATH
 from app.ui.navigation import ARENA, COMPARE, LEADERBOARD, LOGO, PLACES, build_top, open_page
 from app.ui.preference import LanguagePreference
 from app.ui.rating import RatingHandlers
 from app.ui.theme import StudioTheme
 from app.ui.view import View
+from app.ui.visitor import visitor_of
 from app.ui.wiring import Handlers, wire
 
 STYLES = [ROOT / "assets" / "style.css", ROOT / "assets" / "arena.css"]
@@ -65,6 +69,8 @@ def create_app(settings: Settings, client: ControllerClient | None = None) -> Fa
     _serve_assets(app)
     app.add_middleware(Document)
     app.add_middleware(LanguagePreference, pages=[f"/{place.path}" for place in PLACES])
+    serve_login(app, settings, controller)
+    app.add_middleware(PageDoor, settings=settings, controller=controller)
     app.add_middleware(ContentPolicy)
     # "/" takes every path that nothing before it has taken, so it comes last.
     for language in sorted(LANGUAGES, key=lambda each: PREFIXES[each], reverse=True):
@@ -81,7 +87,7 @@ def _mounted(
         app,
         create_blocks(settings, controller, load_texts(language)),
         path=path,
-        server_name=settings.host,
+        server_name=settings.page_listens_on,
         server_port=settings.port,
         footer_links=[],
         run_history=False,
@@ -106,6 +112,7 @@ def create_blocks(settings: Settings, controller: ControllerClient, texts: Texts
         fill_height=True,
         delete_cache=(CLEAN_UP_SECONDS, KEEP_UPLOADS_SECONDS),
     )
+    blocks.visitor_of = partial(visitor_of, settings=settings)
     _add_chat(blocks, settings, controller, texts)
     with open_page(blocks, COMPARE, texts) as page:
         comparing = Comparing(controller, Answering(controller))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from alembic import context
 
-import app.db.battles  # noqa: F401  makes the arena's tables known to the metadata
+import app.db.battles
+import app.db.people_models  # noqa: F401 -- its tables join those of Base
 from app.db.models import Base
 
 connection = context.config.attributes["connection"]

@@ -10,6 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 
+import app.db.people_models  # noqa: F401 -- its tables join those of Base
 from app.controller.api import create_app
 from app.db.models import Base
 from app.db.records import AnswerSource, NewTurn, Outcome
