@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from app.controller.arena.api import arena_routes
+from app.controller.arena.api import arena_routes, leaderboard_routes
 from app.controller.arena.arena import Arena
 from app.controller.chat import Chat
 from app.controller.conversations import conversation_routes, picture_routes
@@ -43,6 +43,7 @@ from app.protocol import (
     RatingRequest,
     WorkerStatus,
 )
+from app.ratings.live import LiveLeaderboard
 from app.settings import Settings
 
 
@@ -58,7 +59,8 @@ def create_app(
     relay = Relay(client, settings.secret, settings.answer_timeout_seconds)
     services = Services(store, registry, relay)
     chat = Chat(services, settings)
-    arena = Arena(chat, BattleStore(store.database), settings)
+    live = LiveLeaderboard(store.database)
+    arena = Arena(chat, BattleStore(store.database), settings, live.pair_scores)
     votes = VoteStore(store.database, settings.votes_per_day)
 
     @asynccontextmanager
@@ -81,6 +83,7 @@ def create_app(
     app.include_router(people_routes(settings, store.people, clock))
     app.include_router(_explanations(Explaining(services)))
     app.include_router(arena_routes(arena, votes, settings))
+    app.include_router(leaderboard_routes(live))
     app.include_router(_workers(settings, registry))
     for kind in (StudioError, Exception):
         app.add_exception_handler(kind, error_response)

@@ -7,7 +7,6 @@ one after the other, on every database. All methods block.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -188,15 +187,3 @@ def vote_view(session: Session, vote: Vote) -> VoteView:
         changes=changes or 0,
         created_at=vote.created_at,
     )
-
-
-def votes_after(session: Session, number: int, limit: int) -> Sequence[tuple[Vote, Battle]]:
-    """Votes with a higher number than ``number``, in order, with their battles."""
-    rows = session.execute(
-        select(Vote, Battle)
-        .join(Battle, Battle.id == Vote.battle_id)
-        .where(Vote.number > number)
-        .order_by(Vote.number)
-        .limit(limit)
-    ).all()
-    return [(vote, battle) for vote, battle in rows]

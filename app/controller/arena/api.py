@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from pydantic import ValidationError
 
 from app.battle_protocol import (
     Battle,
@@ -24,7 +25,9 @@ from app.controller.responses import EventResponse, unless_gone
 from app.db.battle_views import summary_view
 from app.db.vote_store import VoteStore
 from app.errors import DatabaseBusy, StorageFailed
-from app.http import body_limit, read_body, request_id
+from app.http import body_limit, invalid, read_body, request_id
+from app.leaderboard_protocol import Leaderboard, Slice
+from app.ratings.live import LiveLeaderboard
 from app.settings import Settings
 
 DONE = "data: [DONE]\n\n"
@@ -83,3 +86,18 @@ async def _lines(battle: BattleStream) -> AsyncIterator[str]:
     async for event in battle.events():
         yield f"data: {event.model_dump_json(exclude_none=True)}\n\n"
     yield DONE
+
+
+def leaderboard_routes(live: LiveLeaderboard) -> APIRouter:
+    """The leaderboard."""
+    router = APIRouter(prefix="/api")
+
+    @router.get("/leaderboard")
+    async def leaderboard(request: Request) -> Leaderboard:
+        try:
+            wanted = Slice.model_validate({k: v for k, v in request.query_params.items() if v})
+        except ValidationError as error:
+            raise invalid(error) from error
+        return await asyncio.to_thread(live.get, wanted)
+
+    return router

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 TITLE_LENGTH = 80
 SEEDS = 2**31
-PairCounts = Callable[[], Mapping[tuple[str, str], PairVotes]]
+PairScores = Callable[[], Mapping[tuple[str, str], tuple[float, int]]]
 
 
 @dataclass(frozen=True)
@@ -49,18 +49,18 @@ class Turn:
 
 
 class Arena:
-    """Begins battles and their turns. ``pair_counts`` tells votes so far, for the sampling rule."""
+    """Begins battles and their turns. ``pair_scores`` tells votes so far, for the sampling rule."""
 
     def __init__(
         self,
         chat: Chat,
         battles: BattleStore,
         settings: Settings,
-        pair_counts: PairCounts = dict,
+        pair_scores: PairScores = dict,
         rng: random.Random | None = None,
     ) -> None:
         self._chat, self.battles, self._settings = chat, battles, settings
-        self._pair_counts = pair_counts
+        self._pair_scores = pair_scores
         self._rng = rng or random.SystemRandom()
         self._answering: set[str] = set()
 
@@ -70,7 +70,7 @@ class Arena:
         Raises :class:`app.errors.OneModel` where there are not two models, and what a chat
         request would raise.
         """
-        left, right = self._pair(request)
+        left, right = await asyncio.to_thread(self._pair, request)
         parameters = self._parameters(request)
         message = request.messages[0]
         title = " ".join(_text(message).split())
@@ -121,7 +121,8 @@ class Arena:
             return left, right
         models = candidates(registry.models(), self._settings.arena_models)
         rule = self._settings.arena_sampling
-        votes = self._pair_counts() if rule == "uncertainty" else {}
+        scores = self._pair_scores() if rule == "uncertainty" else {}
+        votes = {pair: PairVotes(*found) for pair, found in scores.items()}
         return draw_pair(models, rule, votes, self._rng)
 
     def _parameters(self, request: BattleRequest) -> dict[str, Any]:
