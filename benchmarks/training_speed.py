@@ -7,6 +7,9 @@ precision and number of threads; each measurement in a process of its own, the s
 medians over ``--repeats``. The Trainer decodes pictures and runs the frozen tower at every step
 and pads its batches, as LLaVA's own training does; ours keeps features and packs rows. Useful
 tokens are those of the records with their visual tokens; padding does not count.
+
+``--clock processor`` counts the processor time of each side instead of the time on the wall: for a
+machine that does other work at the same time. It is meant for one thread (``OMP_NUM_THREADS=1``).
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ SIDES = {
     "trainer_grouped": "Trainer, group_by_length",
 }
 WARM_UP_STEPS = int(os.environ.get("WARM_UP_STEPS", "6"))
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 PIXELS = 640
 """Pictures as wide as those of COCO, saved as JPEG."""
 
@@ -132,7 +136,7 @@ def _record(index: int, turns: list[Any]) -> dict[str, Any]:
 
 
 def run_ours(
-    data: Path, stage: int, batch: int, steps: int, compiled: bool = False
+    data: Path, stage: int, batch: int, steps: int, clock: str, compiled: bool = False
 ) -> dict[str, float]:
     """Figures of our loop, with features that were kept before."""
     from accelerate.state import AcceleratorState
@@ -152,11 +156,12 @@ def run_ours(
     task = _Assembly(recipe, checkpoint, accelerator, _silent).task()
     prepared = time.perf_counter() - started
     times: list[float] = []
-    waited = [0.0]
+    on_the_wall: list[float] = []
     parts = task.part_losses
 
     def timed(step: int) -> Iterator[Any]:
-        times.append(time.perf_counter())
+        times.append(CLOCKS[clock]())
+        on_the_wall.append(time.perf_counter())
         if step == WARM_UP_STEPS:
             task.figures()
         yield from parts(step)
@@ -164,7 +169,7 @@ def run_ours(
     task.part_losses = timed  # type: ignore[method-assign]
     config = LoopConfig(steps=steps, save_seconds=1e9, log_every=10**9)
     train(task, config, recipe.output, _silent, "ours", accelerator)
-    waited[0] = task.figures()["waited"]
+    waited = task.figures()["waited"]
     samples = [task.steps.samples(step) for step in range(WARM_UP_STEPS, steps - 1)]
     seconds = times[steps - 1] - times[WARM_UP_STEPS]
     tokens = sum(int(task.mixture.lengths[each].sum()) for each in samples)
@@ -172,7 +177,7 @@ def run_ours(
     return {
         "samples_per_second": sum(map(len, samples)) / seconds,
         "tokens_per_second": tokens / seconds,
-        "waiting_share": waited[0] / seconds,
+        "waiting_share": waited / (on_the_wall[steps - 1] - on_the_wall[WARM_UP_STEPS]),
         "prepare_seconds": prepared,
     }
 
@@ -201,7 +206,9 @@ def _silent(line: str) -> None:
 # --- transformers' Trainer ------------------------------------------------------------------------
 
 
-def run_trainer(data: Path, stage: int, batch: int, steps: int, option: str) -> dict[str, float]:
+def run_trainer(
+    data: Path, stage: int, batch: int, steps: int, clock: str, option: str
+) -> dict[str, float]:
     """Figures of ``Trainer`` on the same records, with its usual collator for LLaVA."""
     import torch
     from torch.utils.data import Dataset
@@ -256,7 +263,7 @@ def run_trainer(data: Path, stage: int, batch: int, steps: int, option: str) -> 
 
     class Clock(TrainerCallback):
         def on_step_begin(self, *_: Any, **__: Any) -> None:
-            times.append(time.perf_counter())
+            times.append(CLOCKS[clock]())
 
     options: dict[str, Any] = {
         "grouped": {"train_sampling_strategy": "group_by_length"},
@@ -298,10 +305,13 @@ def run_trainer(data: Path, stage: int, batch: int, steps: int, option: str) -> 
 # --- in turns -------------------------------------------------------------------------------------
 
 
-def measure(side: str, data: Path, stage: int, batch: int, steps: int) -> dict[str, float]:
+def measure(
+    side: str, data: Path, stage: int, batch: int, steps: int, clock: str
+) -> dict[str, float]:
     """One measurement in a process of its own."""
     command = [sys.executable, __file__, "--side", side, "--data", str(data)]
     command += ["--stage", str(stage), "--batch", str(batch), "--steps", str(steps)]
+    command += ["--clock", clock]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
@@ -312,8 +322,9 @@ def measure(side: str, data: Path, stage: int, batch: int, steps: int) -> dict[s
 
 def compare(stage: int, arguments: argparse.Namespace, data: Path) -> dict[str, Any]:
     """All sides in turns; medians, and how many times faster ours is."""
+    clock = arguments.clock
     if stage == 1:
-        first = measure("ours", data, stage, arguments.batch, WARM_UP_STEPS + 2)
+        first = measure("ours", data, stage, arguments.batch, WARM_UP_STEPS + 2, clock)
         print(f"threads: {os.environ.get('OMP_NUM_THREADS', os.cpu_count())}")
         print(
             f"keeping the features of {arguments.pictures} pictures once, with start-up: "
@@ -323,10 +334,10 @@ def compare(stage: int, arguments: argparse.Namespace, data: Path) -> dict[str, 
     found: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
     for _ in range(arguments.repeats):
         for side in SIDES:
-            found[side].append(measure(side, data, stage, arguments.batch, arguments.steps))
+            found[side].append(measure(side, data, stage, arguments.batch, arguments.steps, clock))
     key = "samples_per_second" if stage == 1 else "tokens_per_second"
     medians = {side: statistics.median(one[key] for one in found[side]) for side in SIDES}
-    words = key.replace("_", " ")
+    words = key.replace("_", " ").replace("second", f"{clock} second")
     print(f"stage {stage}, {words}, median of {arguments.repeats}:")
     for side, value in medians.items():
         values = ", ".join(f"{one[key]:.0f}" for one in found[side])
@@ -347,13 +358,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--pictures", type=int, default=600)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--side", choices=SIDES)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--stage", type=int, choices=(1, 2))
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     arguments = parser.parse_args()
     if arguments.side:
-        sizes = (arguments.data, arguments.stage, arguments.batch, arguments.steps)
+        sizes = (arguments.data, arguments.stage, arguments.batch, arguments.steps, arguments.clock)
         who, _, option = arguments.side.partition("_")
         if who == "ours":
             print(json.dumps(run_ours(*sizes, compiled=bool(option))))

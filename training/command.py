@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +18,12 @@ from training.recipe_file import RecipeError, load_recipe
 from training.run import run
 
 
-def main(stage: Literal[1, 2], name: str, description: str | None) -> int:
+def main(
+    stage: Literal[1, 2],
+    name: str,
+    description: str | None,
+    arguments: Sequence[str] | None = None,
+) -> int:
     """Read the command line, train, and return the exit status: 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(
         prog=f"python -m training.{name}",
@@ -27,13 +32,13 @@ def main(stage: Literal[1, 2], name: str, description: str | None) -> int:
     )
     parser.add_argument("recipe", type=Path, help="a YAML file; see training/recipes")
     parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="instead of the recipe's")
-    arguments = parser.parse_args()
+    found = parser.parse_args(arguments)
     quiet: Callable[[], None] = disable_progress_bar
     quiet()  # bars of loading and writing weights: a moment, and not ours
     # PEFT loads bitsandbytes, which tells each time that it computes on a CPU without a package.
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     try:
-        run(load_recipe(arguments.recipe, arguments.settings, stage), stage, _say)
+        run(load_recipe(found.recipe, found.settings, stage), stage, _say)
     except RecipeError as error:
         print(error, file=sys.stderr)
         return 2

@@ -92,6 +92,7 @@ class LogPart(Part):
     save_seconds: float = Field(600.0, gt=0)
     save_steps: int = Field(0, ge=0)
     tensorboard: bool = False
+    trackio: bool = False
 
 
 class Recipe(Part):

@@ -23,10 +23,11 @@ from llava_core.training.batching import Mixture, Shape, Steps
 from llava_core.training.features import Eyes, FeatureStore
 from llava_core.training.inspection import questions_of, validation_loss, write_answers
 from llava_core.training.loop import LoopConfig, make_accelerator, train
+from llava_core.training.metrics import Board
 from llava_core.training.objective import AnswerLoss
 from llava_core.training.prepared import Prepared, Rendering, prepare
 from llava_core.training.records import RecordFile
-from llava_core.training.state import REPLICATED
+from llava_core.training.state import REPLICATED, has_state
 from llava_core.training.task import TrainingError
 from llava_core.training.tuning import Lora, Rates, Trains, count_parameters, optimisers, set_up
 from llava_core.training.tuning_task import Pictures, TuningTask
@@ -105,6 +106,7 @@ def _what_trains(recipe: Recipe, model: Any) -> Any:
 
 def _loop_config(recipe: Recipe, steps: int) -> LoopConfig:
     train, log = recipe.train, recipe.log
+    boards: list[Board] = ["tensorboard"] * log.tensorboard + ["trackio"] * log.trackio
     return LoopConfig(
         steps=steps,
         clip=train.clip,
@@ -114,7 +116,7 @@ def _loop_config(recipe: Recipe, steps: int) -> LoopConfig:
         save_steps=log.save_steps,
         log_every=log.every,
         evaluate_every=log.evaluate_every,
-        tensorboard=log.tensorboard,
+        boards=tuple(boards),
     )
 
 
@@ -122,7 +124,7 @@ def _same_recipe(recipe: Recipe, accelerator: Accelerator) -> None:
     """A run goes on with the recipe that it began with; what is only told may change."""
     path = recipe.output / "recipe.json"
     kept = json.loads(recipe.model_dump_json(exclude={"log", "cache", "name"}))
-    if path.exists() and (recipe.output / "state.pt").exists():
+    if path.exists() and has_state(recipe.output):
         former = json.loads(path.read_text())
         changed = sorted(key for key in kept if kept[key] != former.get(key))
         if changed:

@@ -21,7 +21,7 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs
 
 from llava_core.devices import native_bfloat16
-from llava_core.training.metrics import Metrics, Report, Stopwatch, memory_gb
+from llava_core.training.metrics import Board, Metrics, Report, Stopwatch, memory_gb
 from llava_core.training.optim import cosine
 from llava_core.training.state import Position, States, load_weights
 from llava_core.training.task import Task, TrainingError
@@ -51,7 +51,7 @@ class LoopConfig:
     evaluate_every: int = 0
     warm_up: float = 0.03
     floor: float = 0.02
-    tensorboard: bool = False
+    boards: tuple[Board, ...] = ()
 
 
 def make_accelerator(device: torch.device) -> Accelerator:
@@ -106,7 +106,7 @@ class _Run:
         self.report = report if accelerator.is_main_process else _silent
         task.prepare(accelerator)
         self.states = States(accelerator, task, folder)
-        self.metrics = Metrics(folder, self.report, name, config.tensorboard and self._main)
+        self.metrics = Metrics(folder, self.report, name, config.boards if self._main else ())
         self.base_rates = [[g["lr"] for g in o.param_groups] for o in task.optimisers]
         self.position = Position()
         self.watch = Stopwatch()
@@ -183,7 +183,11 @@ class _Run:
             optimiser.zero_grad(set_to_none=True)
 
     def _syncing(self, is_last: bool) -> AbstractContextManager[Any]:
-        """Processes exchange gradients once a step, with its last part."""
+        """Processes exchange gradients once a step, with its last part.
+
+        accelerate is told, too: DeepSpeed takes its step inside the backward pass of that part.
+        """
+        self.accelerator.sync_gradients = is_last
         if is_last or self.accelerator.num_processes == 1:
             return nullcontext()
         unsynced: AbstractContextManager[Any] = self.accelerator.no_sync(self.task.module)

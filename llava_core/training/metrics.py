@@ -1,13 +1,14 @@
-"""What a run tells: lines of JSON always, TensorBoard by choice, and a line of text for people."""
+"""What a run tells: lines of JSON always, TensorBoard or trackio by choice; lines for people."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 import torch
@@ -16,18 +17,21 @@ from llava_core.training.task import TrainingError
 
 FILE = "metrics.jsonl"
 Report = Callable[[str], None]
+Board = Literal["tensorboard", "trackio"]
 
 
 class Metrics:
-    """Figures of a run in ``folder``: ``metrics.jsonl`` and, with ``tensorboard``, its event files.
+    """Figures of a run in ``folder``: ``metrics.jsonl`` and whatever ``boards`` there are.
 
     A run that continues from step n forgets the lines after n: they will be written again.
     """
 
-    def __init__(self, folder: Path, report: Report, name: str, tensorboard: bool = False) -> None:
+    def __init__(
+        self, folder: Path, report: Report, name: str, boards: Sequence[Board] = ()
+    ) -> None:
         self._path = folder / FILE
         self._report, self._name = report, name
-        self._board: Any = _board(folder) if tensorboard else None
+        self._boards = [BOARDS[board](folder) for board in boards]
 
     def forget_after(self, step: int) -> None:
         """Drop the lines of later steps; a line that was half written when a run died, too."""
@@ -40,16 +44,15 @@ class Metrics:
         line = {"step": step, "minutes": round(minutes, 2), **figures}
         with self._path.open("a") as file:
             file.write(json.dumps(line) + "\n")
-        if self._board is not None:
-            for key, value in figures.items():
-                self._board.add_scalar(key, value, step)
+        for board in self._boards:
+            board.write(step, figures)
         words = "  ".join(f"{key.replace('_', ' ')} {value:.4g}" for key, value in figures.items())
         self._report(f"[{self._name}] step {step}  {words}  {left:.1f} min left")
 
     def close(self) -> None:
-        """Write out what TensorBoard holds back."""
-        if self._board is not None:
-            self._board.close()
+        """Write out what TensorBoard or trackio hold back."""
+        for board in self._boards:
+            board.close()
 
 
 class Stopwatch:
@@ -89,12 +92,47 @@ def _step_of(line: str) -> int:
         return 1 << 62
 
 
-def _board(folder: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise TrainingError(
-            "TensorBoard is not installed. Install it (pip install tensorboard), or leave out "
-            "tensorboard: true; metrics.jsonl is written in any case."
-        ) from error
-    return SummaryWriter(str(folder / "tensorboard"))
+class _TensorBoard:
+    """Event files in the run's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise _not_installed("tensorboard") from error
+        self._writer: Any = SummaryWriter(str(folder / "tensorboard"))
+
+    def write(self, step: int, figures: dict[str, float]) -> None:
+        for key, value in figures.items():
+            self._writer.add_scalar(key, value, step)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _Trackio:
+    """A run of trackio's project ``llava-studio``, called after the run's folder, where trackio
+    keeps its own (``TRACKIO_DIR``); a run that continues goes on there."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            trackio: Any = importlib.import_module("trackio")
+        except ImportError as error:
+            raise _not_installed("trackio") from error
+        self._run = trackio.init("llava-studio", name=folder.name, resume="allow", embed=False)
+
+    def write(self, step: int, figures: dict[str, float]) -> None:
+        self._run.log(figures, step=step)
+
+    def close(self) -> None:
+        self._run.finish()
+
+
+BOARDS = {"tensorboard": _TensorBoard, "trackio": _Trackio}
+
+
+def _not_installed(board: str) -> TrainingError:
+    return TrainingError(
+        f"{board} is not installed. Install it (pip install {board}), or leave out log.{board}: "
+        "metrics.jsonl is written in any case."
+    )

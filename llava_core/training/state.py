@@ -58,6 +58,11 @@ def load_trained(module: nn.Module, state: dict[str, Tensor]) -> None:
             place.copy_(value)
 
 
+def has_state(folder: Path) -> bool:
+    """Whether a run in ``folder`` can go on from where it was."""
+    return any((folder / name).exists() for name in (FILE, SPREAD, f"{SPREAD}.old"))
+
+
 def load_weights(module: nn.Module, folder: Path) -> None:
     """The weights of the newest state in ``folder`` into ``module``."""
     state = torch.load(folder / FILE, map_location="cpu", weights_only=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from training import coco, picture_set, report, scienceqa, show
+from training import coco, finetune, picture_set, pretrain, report, scienceqa, show
 from training.entry import INTERRUPTED, interruptible
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +31,7 @@ def test_an_interrupted_command_says_one_sentence(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err == "Interrupted; nothing was written.\n"
 
 
-@pytest.mark.parametrize("module", [coco, picture_set, report, scienceqa, show])
+@pytest.mark.parametrize("module", [coco, finetune, picture_set, pretrain, report, scienceqa, show])
 def test_every_command_ends_so(module: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C comes while the command line is read."""
 

@@ -94,7 +94,8 @@ def test_a_run_of_two_processes_is_killed_and_goes_on_in_one(world: Path, tmp_pa
     assert run(2, alone) == 0
     port = str(free_port())
     ranks = [
-        start(2, together, log=tmp_path / "log", **as_rank(rank, 2, port)) for rank in range(2)
+        start(2, together, log=tmp_path / "log", SLOW_FROM="5", **as_rank(rank, 2, port))
+        for rank in range(2)
     ]
     wait_for_step(tmp_path / "together", 5, ranks[0].is_alive)
     for process in ranks:

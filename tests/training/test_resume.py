@@ -99,8 +99,9 @@ def test_a_killed_run_goes_on_bit_for_bit(
 ) -> None:
     stage, output = MODES[mode][0], tmp_path / "cut"
     recipe = recipe_of(world, mode, output)
-    process = start(stage, recipe, log=tmp_path / "log")
-    wait_for_step(output, 10 if mode == "answers" else 8, process.is_alive)
+    step = 10 if mode == "answers" else 8
+    process = start(stage, recipe, log=tmp_path / "log", SLOW_FROM=str(step))
+    wait_for_step(output, step, process.is_alive)
     process.kill()
     assert finish(process) == -signal.SIGKILL
     assert not (output / "done").exists()
@@ -112,7 +113,7 @@ def test_killed_again_and_again(whole: dict[str, Path], world: Path, tmp_path: P
     output = tmp_path / "cut"
     recipe = recipe_of(world, "lora", output)
     for step in (2, 8, 16):
-        process = start(2, recipe, log=tmp_path / "log")
+        process = start(2, recipe, log=tmp_path / "log", SLOW_FROM=str(step))
         wait_for_step(output, step, process.is_alive)
         process.kill()
         finish(process)
@@ -126,7 +127,7 @@ def test_an_interrupted_run_saves_where_it_is_and_goes_on(
 ) -> None:
     output = tmp_path / "cut"
     recipe = recipe_of(world, "lora", output)
-    process = start(2, recipe, log=tmp_path / "log")
+    process = start(2, recipe, log=tmp_path / "log", SLOW_FROM="7")
     wait_for_step(output, 7, process.is_alive)
     assert process.pid is not None
     os.kill(process.pid, number)
@@ -180,7 +181,7 @@ def test_half_a_line_of_metrics_is_forgotten(world: Path, tmp_path: Path) -> Non
     """A power cut may leave one; the run goes on and every line is whole."""
     output = tmp_path / "cut"
     recipe = recipe_of(world, "pretrain", output)
-    process = start(1, recipe, log=tmp_path / "log")
+    process = start(1, recipe, log=tmp_path / "log", SLOW_FROM="7")
     wait_for_step(output, 7, process.is_alive)
     process.kill()
     finish(process)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import resource
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -219,6 +221,20 @@ def test_a_part_with_a_tiny_learning_rate_hardly_moves(world: Path, tmp_path: Pa
     assert {line["learning_rate"] for line in metrics(tmp_path / "run")} > {1e-5}
 
 
+def test_the_tower_has_a_learning_rate_of_its_own(world: Path, tmp_path: Path) -> None:
+    far = {}
+    for rate in (1e-12, 1e-3):
+        settings = {**FROZEN, "train__tower": True, "train__features": "live"}
+        settings |= {"train__learning_rate": 1e-4, "train__tower_learning_rate": rate}
+        old, new = tensors(world / "tiny"), tensors(go(world, tmp_path / str(rate), **settings))
+        far[rate] = {
+            part: max(float((new[n] - old[n]).abs().max()) for n in old if part in n)
+            for part in ("vision_tower", "projector")
+        }
+    assert far[1e-12]["vision_tower"] < 1e-9 and far[1e-3]["vision_tower"] > 1e-3
+    assert all(1e-5 < moved["projector"] < 1e-3 for moved in far.values())
+
+
 def test_trained_weights_are_kept_in_32_bits(world: Path, tmp_path: Path) -> None:
     """16 would lose small updates; what does not train may have 16."""
     held_out = validation(world)
@@ -327,6 +343,41 @@ def test_metrics_answers_and_tensorboard(world: Path, tmp_path: Path) -> None:
     ]
     assert answers[0]["question"] == "What is it?" and answers[0]["reference"] == "A red one. "
     assert [path for path in (output / "tensorboard").iterdir() if "tfevents" in path.name]
+
+
+class Trackio(ModuleType):
+    """As much of the library as training uses: it needs packages that change other servers, so it
+    is not among the tests' requirements."""
+
+    def __init__(self) -> None:
+        super().__init__("trackio")
+        self.begun: list[tuple[str, str, str]] = []
+        self.figures: dict[int, dict[str, float]] = {}
+        self.finished = 0
+
+    def init(self, project: str, *, name: str, resume: str, embed: bool) -> Trackio:
+        self.begun.append((project, name, resume))
+        return self
+
+    def log(self, figures: dict[str, float], *, step: int) -> None:
+        self.figures[step] = figures
+
+    def finish(self) -> None:
+        self.finished += 1
+
+
+def test_trackio_by_choice(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "trackio", None)
+    with pytest.raises(TrainingError, match=r"pip install trackio.*metrics\.jsonl is written"):
+        go(world, tmp_path / "run", **FROZEN, log__trackio=True)
+    library = Trackio()
+    monkeypatch.setitem(sys.modules, "trackio", library)
+    go(world, tmp_path / "run", **FROZEN, log__trackio=True)
+    assert library.begun == [("llava-studio", "run", "allow")] and library.finished == 1
+    lines = metrics(tmp_path / "run")
+    assert {s: f["loss"] for s, f in library.figures.items()} == {
+        line["step"]: line["loss"] for line in lines
+    }
 
 
 def test_validation_is_the_loss_of_those_samples(world: Path, tmp_path: Path) -> None:

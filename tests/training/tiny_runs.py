@@ -22,6 +22,7 @@ import yaml
 from PIL import Image
 from transformers import LlamaForCausalLM
 
+from llava_core.training.metrics import Metrics
 from tests.forks import become_a_command, forks
 from tests.tiny_checkpoint import make_model, make_processor, make_tiny_checkpoint, make_tokenizer
 from training.command import main
@@ -131,14 +132,30 @@ def trace(output: Path) -> list[tuple[int, float]]:
 
 def _command(stage: Stage, arguments: list[str], log: str, environment: dict[str, str]) -> None:
     os.environ.update(QUIET | environment)
+    if step := os.environ.pop("SLOW_FROM", None):
+        _slow_from(int(step))
     torch.set_num_threads(1)
     become_a_command(log)
     sys.argv = ["train", *arguments]
     raise SystemExit(main(stage, "train", None))
 
 
+def _slow_from(step: int) -> None:
+    """From this step on each one takes a tenth of a second longer: whoever waits for it to kill
+    the run comes in time, on a busy machine too. Where in a step the kill falls stays chance."""
+    write = Metrics.write
+
+    def slowly(self: Metrics, at: int, *figures: Any) -> None:
+        write(self, at, *figures)
+        if at >= step:
+            time.sleep(0.1)
+
+    Metrics.write = slowly  # type: ignore[method-assign, assignment]
+
+
 def start(stage: Stage, *arguments: str | Path, log: Path, **environment: str) -> BaseProcess:
-    """``python -m training.pretrain`` or ``finetune`` in a process of its own."""
+    """``python -m training.pretrain`` or ``finetune`` in a process of its own; ``SLOW_FROM=8`` lets
+    whoever wants to kill it at step 8 come in time."""
     words = [str(argument) for argument in arguments]
     process = forks.Process(target=_command, args=(stage, words, str(log), environment))
     process.start()

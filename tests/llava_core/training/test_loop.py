@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 
 from llava_core.training import state
@@ -114,6 +117,36 @@ def test_a_full_disk_keeps_the_last_good_state(
         run(Toy(), tmp_path)
     assert "Free some disk space" in str(caught.value)
     assert (tmp_path / "state.pt").read_bytes() == good
+
+
+class InParts(Toy):
+    """Three parts a step."""
+
+    def number_of_parts(self, step: int) -> int:
+        return 3
+
+    def part_losses(self, step: int) -> Iterator[Tensor]:
+        for _ in range(3):
+            yield self.loss(step) / 3
+
+
+class Noting(Accelerator):
+    """Notes at each backward pass whether a step of the optimiser is due."""
+
+    due: list[bool]
+
+    def backward(self, loss: Tensor, **options: Any) -> None:
+        self.due = [*getattr(self, "due", []), self.sync_gradients]
+        super().backward(loss, **options)
+
+
+def test_accelerate_is_told_which_part_is_the_last(tmp_path: Path) -> None:
+    """What steps inside the backward pass, as DeepSpeed does, must not step at every part."""
+    accelerator, whole, parts = Noting(cpu=True), Toy(), InParts()
+    train(parts, LoopConfig(steps=5), tmp_path / "a", lambda _: None, accelerator=accelerator)
+    assert accelerator.due == [False, False, True] * 5
+    train(whole, LoopConfig(steps=5), tmp_path / "b", lambda _: None)
+    assert parts.losses == pytest.approx(whole.losses, rel=1e-4)
 
 
 def test_metrics_are_lines_of_json(tmp_path: Path) -> None:
