@@ -103,6 +103,7 @@ class _TensorBoard:
         self._writer: Any = SummaryWriter(str(folder / "tensorboard"))
 
     def write(self, step: int, figures: dict[str, float]) -> None:
+        """Figures of a step."""
         for key, value in figures.items():
             self._writer.add_scalar(key, value, step)
 
@@ -128,7 +129,10 @@ class _Trackio:
         self._run.finish()
 
 
-BOARDS = {"tensorboard": _TensorBoard, "trackio": _Trackio}
+BOARDS: dict[Board, type[_TensorBoard] | type[_Trackio]] = {
+    "tensorboard": _TensorBoard,
+    "trackio": _Trackio,
+}
 
 
 def _not_installed(board: str) -> TrainingError:

@@ -29,6 +29,7 @@ from tests.training.tiny_runs import (
     write_recipe,
 )
 
+pytestmark = pytest.mark.timeout(900)  # for machines that do much else
 LORA = {"train__language": "lora", "train__lora": {"r": 4, "alpha": 8, "dropout": 0.0}}
 MODES: dict[str, dict[str, Any]] = {
     "full": {},

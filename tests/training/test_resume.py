@@ -26,6 +26,7 @@ from tests.training.tiny_runs import (
     write_recipe,
 )
 
+pytestmark = pytest.mark.timeout(900)  # for machines that do much else
 LORA = {"r": 4, "alpha": 8, "dropout": 0.05}
 MODES: dict[str, tuple[Stage, dict[str, Any]]] = {
     "pretrain": (1, {"train__language": "frozen"}),

@@ -29,7 +29,8 @@ from training.command import main
 
 ROOT = Path(__file__).resolve().parents[2]
 COLOURS = ["red", "green", "blue", "white", "black", "orange", "purple", "yellow"]
-SECONDS = 100.0
+SECONDS = 300.0
+"""Until a process is taken for hung; on a quiet machine none needs ten."""
 Stage = Literal[1, 2]
 Settings = dict[str, Any]
 QUIET = {"OMP_NUM_THREADS": "1", "ACCELERATE_MIXED_PRECISION": "no"}
