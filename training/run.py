@@ -106,7 +106,7 @@ def _what_trains(recipe: Recipe, model: Any) -> Any:
 
 def _loop_config(recipe: Recipe, steps: int) -> LoopConfig:
     train, log = recipe.train, recipe.log
-    boards: list[Board] = ["tensorboard"] * log.tensorboard + ["trackio"] * log.trackio
+    wished: dict[Board, bool] = {"tensorboard": log.tensorboard, "trackio": log.trackio}
     return LoopConfig(
         steps=steps,
         clip=train.clip,
@@ -116,7 +116,7 @@ def _loop_config(recipe: Recipe, steps: int) -> LoopConfig:
         save_steps=log.save_steps,
         log_every=log.every,
         evaluate_every=log.evaluate_every,
-        boards=tuple(boards),
+        boards=tuple(board for board, yes in wished.items() if yes),
     )
 
 

@@ -278,6 +278,30 @@ def test_packed_and_padded_and_live_and_kept_are_the_same(world: Path, tmp_path:
     assert found[0] == pytest.approx(found[2], abs=1e-5)
 
 
+def test_compiled_it_is_the_same(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traced as torch.compile traces it, without the minute that a C++ compiler takes then."""
+    compiled: list[dict[str, Any]] = []
+
+    def traced(module: nn.Module, **options: Any) -> None:
+        compiled.append(options)
+        module._compiled_call_impl = torch.compile(
+            module._call_impl, backend="eager", fullgraph=False, **options
+        )
+
+    monkeypatch.setattr(nn.Module, "compile", traced)
+    for name, wanted in (("plain", False), ("compiled", True)):
+        go(world, tmp_path / name, train__compile=wanted)
+    assert compiled == [{"dynamic": True}]
+    mine, plain = trace(tmp_path / "compiled"), trace(tmp_path / "plain")
+    assert [loss for _, loss in mine] == pytest.approx([loss for _, loss in plain], abs=1e-5)
+    finished = (tmp_path / name / "checkpoint" for name in ("compiled", "plain"))
+    weights, others = (tensors(folder) for folder in finished)
+    assert weights.keys() == others.keys()
+    assert all(torch.allclose(weights[name], others[name], atol=1e-4) for name in others)
+
+
 @pytest.mark.parametrize("features", ["kept", "live"])
 def test_text_alone_never_calls_the_vision_tower(
     world: Path, tmp_path: Path, features: str
