@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.engine_model import SPECIAL, vocabulary
+from benchmarks.engine_model import SMALL, SPECIAL, vocabulary
 
 PACKAGE = "llama-cpp-python==0.3.36"
 OPTIONS = (
@@ -156,7 +156,7 @@ def _write_language(gguf: Any, config: Any, weights: dict[str, Any], file: Path,
 
 
 def _add_tokenizer(gguf: Any, writer: Any) -> None:
-    tokens, merges = vocabulary()
+    tokens, merges = vocabulary(SMALL.vocabulary)
     control, normal = int(gguf.TokenType.CONTROL), int(gguf.TokenType.NORMAL)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")

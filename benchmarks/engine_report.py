@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.engine_model import parameters_per_step
+from benchmarks.engine_model import SMALL
 from benchmarks.engine_peers import SIDES, Side
 from benchmarks.engine_plot import Bar, Panel, write_plot
 from benchmarks.engine_requests import Samples
@@ -158,7 +158,7 @@ def _bandwidth(results: Results) -> str:
     if not results.bandwidth or speed is None:
         return "Memory: not measured."
     read = statistics.median(results.bandwidth)
-    ours = speed * parameters_per_step() * 4
+    ours = speed * SMALL.parameters_per_step * 4
     return (
         f"This machine reads {read / 1e9:.1f} GB of memory a second; decoding for one person, ours "
         f"reads {ours / 1e9:.1f} GB of weights a second, {100 * ours / read:.0f}% of it."
