@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
+from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
 from llava_core.conversation import Conversation
 from llava_core.errors import ContextError
+from llava_core.pixels import PixelCache
 from llava_core.templates import Rendered, Renderer, expand_image_tokens
 from llava_core.views import View, view_of
 
@@ -56,6 +58,7 @@ class Checkpoint:
     sees: str
     suggestions: tuple[str, ...]
     template_name: str
+    pixels: PixelCache = field(default_factory=PixelCache, compare=False, repr=False)
 
     def prepare(self, conversation: Conversation) -> ModelInputs:
         """Render the conversation and process its pictures, on the model's device.
@@ -78,7 +81,7 @@ class Checkpoint:
         pictures: dict[str, Tensor] = {}
         counts: list[int] = []
         if rendered.images:
-            processed = self.processor.image_processor(list(rendered.images), return_tensors="pt")
+            processed = self.pixels.processed(rendered.images, self._process)
             counts = self.visual_token_counts(processed, len(rendered.images))
             pictures = self._on_device(processed)
             rendered = expand_image_tokens(rendered, self.renderer.image_token_id, counts)
@@ -98,6 +101,9 @@ class Checkpoint:
         """What the vision tower sees at once of each picture of the conversation."""
         images: Any = self.processor.image_processor
         return [view_of(images, *picture.size) for picture in conversation.images]
+
+    def _process(self, images: list[Image.Image]) -> dict[str, Any]:
+        return dict(self.processor.image_processor(images, return_tensors="pt"))
 
     def visual_token_counts(self, processed: dict[str, Any], number: int) -> list[int]:
         """How many visual tokens each processed picture takes, by the checkpoint's processor."""

@@ -103,8 +103,9 @@ async def _explain(request: Request, settings: Settings, service: Service) -> Ex
             f"{queue.info.id} cannot tell where an answer looked.",
             "Ask a model that runs in the engine; the worker's log says which do.",
         )
-    read = asyncio.to_thread(conversation_of, chat.messages, settings, answered=True)
-    conversation = await read
+    conversation = await asyncio.to_thread(
+        conversation_of, chat.messages, settings, service.pictures, answered=True
+    )
     words = await _unless_gone(request, queue.explain(conversation))
     views = await asyncio.to_thread(queue.engine.checkpoint.views, conversation)
     told = [ExplainedWord(text=w.text, share=w.share, grids=list(w.grids)) for w in words]
@@ -115,7 +116,9 @@ async def _answer(request: Request, settings: Settings, service: Service) -> Res
     body = await read_body(request, body_limit(settings))
     chat = await asyncio.to_thread(parse, body)
     service.queue_for(chat.model)
-    conversation = await asyncio.to_thread(conversation_of, chat.messages, settings)
+    conversation = await asyncio.to_thread(
+        conversation_of, chat.messages, settings, service.pictures
+    )
     # Asked again: the worker may have begun to drain while the pictures were decoded.
     queue = service.queue_for(chat.model)
     ticket = await queue.submit(conversation, sampling_of(chat, settings), request_id(request))

@@ -6,9 +6,9 @@ from pydantic import ValidationError
 
 from app.errors import BadRequest, EmptyMessage
 from app.http import invalid
-from app.pictures import decode_data_url
 from app.protocol import ChatMessage, ChatRequest, ImageContent, Sampling
 from app.settings import Settings
+from app.worker.pictures import PictureCache
 from llava_core.conversation import Conversation, ImagePart, Message, Part, TextPart
 
 
@@ -29,7 +29,10 @@ def sampling_of(chat: ChatRequest, settings: Settings) -> Sampling:
 
 
 def conversation_of(
-    messages: list[ChatMessage], settings: Settings, answered: bool = False
+    messages: list[ChatMessage],
+    settings: Settings,
+    pictures: PictureCache,
+    answered: bool = False,
 ) -> Conversation:
     """The conversation with its pictures decoded; takes a while, so keep it off the event loop.
 
@@ -38,14 +41,14 @@ def conversation_of(
     """
     if not messages:
         raise EmptyMessage("The request has no messages.")
-    pictures = sum(isinstance(part, ImageContent) for m in messages for part in m.parts)
-    if pictures > settings.max_images:
+    number = sum(isinstance(part, ImageContent) for m in messages for part in m.parts)
+    if number > settings.max_images:
         raise BadRequest(
-            f"The conversation has {pictures} pictures; at most {settings.max_images} are allowed.",
+            f"The conversation has {number} pictures; at most {settings.max_images} are allowed.",
             "Start a new chat, or send fewer pictures.",
         )
     try:
-        conversation = Conversation(tuple(_message(message, settings) for message in messages))
+        conversation = Conversation(tuple(_message(message, pictures) for message in messages))
     except ValueError as error:
         raise BadRequest(f"The messages cannot be answered: {error}.") from error
     if answered and conversation.awaits_answer:
@@ -57,11 +60,11 @@ def conversation_of(
     return conversation
 
 
-def _message(message: ChatMessage, settings: Settings) -> Message:
+def _message(message: ChatMessage, pictures: PictureCache) -> Message:
     parts: list[Part] = []
     for part in message.parts:
         if isinstance(part, ImageContent):
-            parts.append(ImagePart(decode_data_url(part.image_url.url, settings)))
+            parts.append(ImagePart(pictures.picture(part.image_url.url)))
         elif part.text or message.role != "user":
             parts.append(TextPart(part.text))
     if not parts:

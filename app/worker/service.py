@@ -12,6 +12,7 @@ from app.protocol import WorkerStatus
 from app.settings import Settings
 from app.worker.backend import Backend, EngineBackend
 from app.worker.engine import EngineQueue
+from app.worker.pictures import PictureCache
 from app.worker.queue import ModelQueue
 
 Phase = Literal["loading", "ready", "draining"]
@@ -23,6 +24,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.phase: Phase = "loading"
+        self.pictures = PictureCache(settings)
         self.queues: dict[str, ModelQueue | EngineQueue] = {}
         self.broken: Callable[[Exception], None] = lambda error: None
         # The same after a restart, so that the new process takes over the old one's registration.

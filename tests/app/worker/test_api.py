@@ -18,6 +18,7 @@ from app.errors import BadPicture
 from app.protocol import ChatChunk, ChatCompletion, ChatMessage, ModelInfo
 from app.settings import Settings
 from app.worker.api import create_app
+from app.worker.pictures import PictureCache
 from llava_core.conversation import Conversation, user
 from tests.app.worker.conftest import Worker, data_url, events, question
 from tests.fakes import ScriptedBackend
@@ -265,7 +266,9 @@ def test_decoding_pictures_does_not_stop_the_server(
 ) -> None:
     decoding, decoded = threading.Event(), threading.Event()
 
-    def slow(messages: list[ChatMessage], settings: Settings) -> Conversation:
+    def slow(
+        messages: list[ChatMessage], settings: Settings, pictures: PictureCache
+    ) -> Conversation:
         decoding.set()
         assert decoded.wait(10)
         return Conversation((user("What is it?"),))
