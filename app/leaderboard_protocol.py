@@ -147,3 +147,43 @@ class Leaderboard(Wire):
     rounds: int
     seed: int
     """Of the bootstrap."""
+
+
+class EvaluatedModel(Wire):
+    """One model's headline figure in one evaluation, in percent, with its 95% interval."""
+
+    kind: str
+    group: str
+    """How it was measured: rows of one kind and group can be compared."""
+    model: str
+    headline: str
+    percent: float
+    low: float | None = None
+    high: float | None = None
+    number: int
+    """Of questions."""
+    made: str = ""
+
+
+class RankCorrelation(Wire):
+    """Spearman's rho of an evaluation and people's blind votes over ``models`` models that both
+    have enough of; None for fewer than three."""
+
+    models: int
+    rho: float | None
+
+
+class Evaluated(Wire):
+    """Models that were evaluated alike, the best first."""
+
+    kind: str
+    group: str
+    headline: str
+    models: list[EvaluatedModel]
+    correlation: RankCorrelation
+
+
+class Evaluations(Wire):
+    """``GET /api/evaluations``: what ``python -m training.evaluate report --app`` has written."""
+
+    groups: list[Evaluated]

@@ -83,7 +83,7 @@ def create_app(
     app.include_router(people_routes(settings, store.people, clock))
     app.include_router(_explanations(Explaining(services)))
     app.include_router(arena_routes(arena, votes, settings))
-    app.include_router(leaderboard_routes(live))
+    app.include_router(leaderboard_routes(live, settings.data_dir))
     app.include_router(_workers(settings, registry))
     for kind in (StudioError, Exception):
         app.add_exception_handler(kind, error_response)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -26,7 +27,8 @@ from app.db.battle_views import summary_view
 from app.db.vote_store import VoteStore
 from app.errors import DatabaseBusy, StorageFailed
 from app.http import body_limit, invalid, read_body, request_id
-from app.leaderboard_protocol import Leaderboard, Slice
+from app.leaderboard_protocol import Evaluations, Leaderboard, Slice
+from app.ratings.evaluations import evaluations, read_evaluations
 from app.ratings.live import LiveLeaderboard
 from app.settings import Settings
 
@@ -88,8 +90,8 @@ async def _lines(battle: BattleStream) -> AsyncIterator[str]:
     yield DONE
 
 
-def leaderboard_routes(live: LiveLeaderboard) -> APIRouter:
-    """The leaderboard."""
+def leaderboard_routes(live: LiveLeaderboard, data_dir: Path) -> APIRouter:
+    """The leaderboard, and evaluations of the data folder beside it."""
     router = APIRouter(prefix="/api")
 
     @router.get("/leaderboard")
@@ -99,5 +101,10 @@ def leaderboard_routes(live: LiveLeaderboard) -> APIRouter:
         except ValidationError as error:
             raise invalid(error) from error
         return await asyncio.to_thread(live.get, wanted)
+
+    @router.get("/evaluations")
+    async def evaluated() -> Evaluations:
+        rows = await asyncio.to_thread(read_evaluations, data_dir)
+        return await asyncio.to_thread(lambda: evaluations(rows, live.get(Slice())))
 
     return router
