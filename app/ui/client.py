@@ -73,7 +73,7 @@ class ControllerClient:
 
     async def list_models(self) -> list[ModelInfo]:
         """The models that can be asked now."""
-        return (await self._call(ModelList, "GET", "/v1/models")).data
+        return (await self.call(ModelList, "GET", "/v1/models")).data
 
     def ask(
         self,
@@ -113,10 +113,17 @@ class ControllerClient:
         self, person: str, request: ChatRequest
     ) -> AsyncGenerator[AnswerEvent, None]:
         """``POST /v1/chat/completions``: the events of a streamed answer, as they come."""
+        lines = self.stream(person, "/v1/chat/completions", request)
+        async with aclosing(lines), aclosing(read_events(lines)) as events:
+            async for event in events:
+                yield event
+
+    async def stream(self, person: str, path: str, request: BaseModel) -> AsyncGenerator[str, None]:
+        """The lines of a streamed reply, as they come; closing the iterator ends it."""
         try:
             async with self._http.stream(
                 "POST",
-                "/v1/chat/completions",
+                path,
                 json=request.model_dump(mode="json", exclude_none=True),
                 headers=self._headers(person),
                 timeout=self._answering,
@@ -124,16 +131,15 @@ class ControllerClient:
                 if response.is_error:
                     await response.aread()
                     raise _error_in(response)
-                async with aclosing(read_events(response.aiter_lines())) as events:
-                    async for event in events:
-                        yield event
+                async for line in response.aiter_lines():
+                    yield line
         except httpx.TransportError as error:
             raise _gone(error) from error
 
     async def conversation(self, person: str, conversation_id: str) -> StoredConversation:
         """The conversation's current path, with the person's ratings."""
         path = f"/api/conversations/{conversation_id}"
-        return await self._call(StoredConversation, "GET", path, person=person)
+        return await self.call(StoredConversation, "GET", path, person=person)
 
     async def set_head(
         self, person: str, conversation_id: str, answer_id: str | None
@@ -141,11 +147,11 @@ class ControllerClient:
         """Make this answer the end of the path; None: go back to before the first question."""
         path = f"/api/conversations/{conversation_id}/head"
         body = HeadRequest(answer_id=answer_id)
-        return await self._call(StoredConversation, "POST", path, person=person, body=body)
+        return await self.call(StoredConversation, "POST", path, person=person, body=body)
 
     async def rate(self, person: str, rating: RatingRequest) -> Rating:
         """Store or change the person's rating of an answer."""
-        return await self._call(Rating, "POST", "/api/ratings", person=person, body=rating)
+        return await self.call(Rating, "POST", "/api/ratings", person=person, body=rating)
 
     async def unrate(self, person: str, answer_id: str) -> None:
         """Take the person's rating of an answer back."""
@@ -159,7 +165,7 @@ class ControllerClient:
     async def log_in(self, name: str, password: str) -> Session:
         """A session for somebody who knows their password."""
         body = LoginRequest(name=name[:200], password=password[:1000])
-        return await self._call(Session, "POST", "/api/login", body=body)
+        return await self.call(Session, "POST", "/api/login", body=body)
 
     async def log_out(self) -> None:
         """End the visitor's session."""
@@ -167,13 +173,14 @@ class ControllerClient:
 
     async def me(self) -> Me:
         """Who the controller takes the visitor for."""
-        return await self._call(Me, "GET", "/api/me")
+        return await self.call(Me, "GET", "/api/me")
 
     def _headers(self, person: str | None) -> dict[str, str]:
         claimed = {PERSON_HEADER: person} if person else {}
         return headers_for(VISITOR.get(), self._secret) | claimed
 
-    async def _call(self, kind: type[W], method: str, path: str, **how: Any) -> W:
+    async def call(self, kind: type[W], method: str, path: str, **how: Any) -> W:
+        """A reply of the API as ``kind``; ``how``: ``person``, and ``body`` where there is one."""
         response = await self._send(method, path, **how)
         try:
             return kind.model_validate_json(response.content)

@@ -18,7 +18,7 @@ from app.ui.language import LANGUAGES, LOCALES, PREFIXES, Language, load_texts
 ASSETS = ROOT / "assets"
 FILES_PATH = "studio"
 """Where the page finds the files of ``assets``, relative to itself."""
-SCRIPTS = ("page.js",)
+SCRIPTS = ("page.js", "arena.js")
 _PREVIEWS = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>', re.DOTALL)
 _MANIFEST = re.compile(r'<link rel="manifest"[^>]*>')
 _EARLY = """

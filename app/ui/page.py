@@ -18,6 +18,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.errors import StudioError
 from app.settings import ROOT, Settings
 from app.ui.answering import Answering
+from app.ui.arena.client import ArenaClient
+from app.ui.arena.handlers import ArenaHandlers
+from app.ui.arena.view import ArenaView
+from app.ui.arena.wiring import wire_arena
 from app.ui.blocks import StudioBlocks
 from app.ui.browsing import Browsing
 from app.ui.client import ControllerClient
@@ -28,9 +32,11 @@ from app.ui.document import FILES_PATH, Document, asset
 from app.ui.door import PageDoor
 from app.ui.examples import EXAMPLES, load_examples
 from app.ui.language import LANGUAGES, PREFIXES, Language, Texts, load_texts
+from app.ui.leaderboard.view import BoardView
+from app.ui.leaderboard.wiring import wire_leaderboard
 from app.ui.login import serve_login
 from app.ui.messages import PICTURE_PATH
-from app.ui.navigation import ARENA, COMPARE, LEADERBOARD, LOGO, PLACES, build_top, open_page
+from app.ui.navigation import ARENA, COMPARE, LEADERBOARD, LOGO, PLACES, open_page
 from app.ui.preference import LanguagePreference
 from app.ui.rating import RatingHandlers
 from app.ui.theme import StudioTheme
@@ -114,14 +120,10 @@ def create_blocks(settings: Settings, controller: ControllerClient, texts: Texts
     )
     blocks.visitor_of = partial(visitor_of, settings=settings)
     _add_chat(blocks, settings, controller, texts)
-    with open_page(blocks, COMPARE, texts) as page:
-        comparing = Comparing(controller, Answering(controller))
-        wire_compare(
-            page, CompareView.build(settings, texts), comparing, RatingHandlers(controller)
-        )
-    for place in (ARENA, LEADERBOARD):
-        with open_page(blocks, place, texts):
-            build_top(place, texts)
+    _add_compare(blocks, settings, controller, texts)
+    _add_arena(blocks, controller, texts)
+    with open_page(blocks, LEADERBOARD, texts) as page:
+        wire_leaderboard(page, BoardView.build(texts), controller)
     blocks.queue(max_size=MOST_WAITING, default_concurrency_limit=None, api_open=False)
     # Gradio computes statistics over all past events after each event; nobody reads them here.
     blocks._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
@@ -142,6 +144,22 @@ def _add_chat(
     )
     with blocks:
         wire(blocks, View.build(settings, handlers.examples, texts), handlers)
+
+
+def _add_compare(
+    blocks: gr.Blocks, settings: Settings, controller: ControllerClient, texts: Texts
+) -> None:
+    comparing = Comparing(controller, Answering(controller))
+    with open_page(blocks, COMPARE, texts) as page:
+        view = CompareView.build(settings, texts)
+        wire_compare(page, view, comparing, RatingHandlers(controller))
+
+
+def _add_arena(blocks: gr.Blocks, controller: ControllerClient, texts: Texts) -> None:
+    examples = load_examples()
+    with open_page(blocks, ARENA, texts) as page:
+        view = ArenaView.build(examples, texts)
+        wire_arena(page, view, ArenaHandlers(ArenaClient(controller), texts), examples)
 
 
 def _serve_pictures(app: FastAPI, controller: ControllerClient) -> None:
