@@ -19,6 +19,8 @@ Access = Literal["local", "login", "proxy", "open"]
 
 USER_PREFIX = "user:"
 """Before the names of people who have been asked who they are; no browser can claim it."""
+VISITOR_PREFIX = "visitor:"
+"""Before what the browsers of strangers call themselves, where the app is open."""
 ACTING_HEADER = "X-Acting-User"
 """The page's word for who asks, believed only together with the shared secret."""
 ADDRESS_HEADER = "X-Client-Address"
@@ -78,6 +80,14 @@ def check_access(settings: Settings, host: str) -> None:
             "are.",
             THREE_WAYS,
         )
+
+
+def consents_by_default(person: str) -> bool:
+    """Whether a person who has not been asked allows training on what they say.
+
+    Alone on one's own machine one's ratings are one's own; users and strangers are asked first.
+    """
+    return not person.startswith((USER_PREFIX, VISITOR_PREFIX))
 
 
 def is_loopback(host: str) -> bool:

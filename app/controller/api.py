@@ -26,6 +26,7 @@ from app.controller.registry import Registry
 from app.controller.relay import Relay
 from app.controller.requests import person_of, read_message, validated
 from app.controller.responses import ClientGone, EventResponse, unless_gone
+from app.controller.retention import sweeping
 from app.controller.run import Services
 from app.controller.sharing import share_routes, shared_routes
 from app.controller.wire import events, whole
@@ -65,7 +66,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with sweeping(store, settings.retention_days):
+            yield
         await chat.close()
         await client.aclose()
         store.close()

@@ -13,6 +13,7 @@ from app.access import (
     ACTING_HEADER,
     ADDRESS_HEADER,
     USER_PREFIX,
+    VISITOR_PREFIX,
     access_of,
     is_trusted,
 )
@@ -63,12 +64,14 @@ class Door:
         if self._access in ("login", "proxy"):
             return None
         claimed = request.headers.get(PERSON_HEADER, "")[:LONGEST_PERSON]
-        if claimed.startswith(USER_PREFIX):
+        if claimed.startswith((USER_PREFIX, VISITOR_PREFIX)):
             raise LoginRequired("A browser cannot call itself a user.", "Log in, or send a key.")
-        if self._access == "open" and len(claimed) < SHORTEST_SECRET_PERSON:
-            # Nobody else can come as this person again, so nobody sees what they asked.
-            return f"anonymous:{secrets.token_hex(16)}"
-        return claimed
+        if self._access == "local":
+            return claimed
+        if len(claimed) < SHORTEST_SECRET_PERSON:
+            # Nobody can come as this person again, so nobody sees what they asked.
+            claimed = secrets.token_hex(16)
+        return (VISITOR_PREFIX + claimed)[:LONGEST_PERSON]
 
     async def _user(self, request: Request) -> str | None:
         """The name of the user that a token, the page or the proxy vouches for."""

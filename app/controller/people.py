@@ -25,8 +25,6 @@ def people_routes(
     router = APIRouter(prefix="/api")
     limits = LoginLimits(clock)
     access = access_of(settings)
-    # Alone on one's own machine, one's own ratings are one's own to train on.
-    default = access == "local"
 
     @router.post("/login")
     async def log_in(request: Request) -> Session:
@@ -48,18 +46,18 @@ def people_routes(
     @router.get("/me")
     async def me(request: Request) -> Me:
         name = request.state.name
-        consent = await asyncio.to_thread(people.consent, person_of(request), default)
+        consent = await asyncio.to_thread(people.consent, person_of(request))
         return Me(name=name, access=access, consent=consent)
 
     @router.get("/me/consent")
     async def consent(request: Request) -> Consent:
-        return await asyncio.to_thread(people.consent, person_of(request), default)
+        return await asyncio.to_thread(people.consent, person_of(request))
 
     @router.post("/me/consent")
     async def set_consent(request: Request) -> Consent:
         wanted = await read_message(request, ConsentRequest)
         person = person_of(request)
         await asyncio.to_thread(people.set_consent, person, wanted.allowed)
-        return await asyncio.to_thread(people.consent, person, default)
+        return await asyncio.to_thread(people.consent, person)
 
     return router

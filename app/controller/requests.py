@@ -7,7 +7,7 @@ from typing import TypeVar
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
-from app.access import USER_PREFIX
+from app.access import USER_PREFIX, VISITOR_PREFIX
 from app.http import invalid, read_body
 
 SMALL_BODY = 1_000_000
@@ -33,6 +33,6 @@ def person_of(request: Request, user: str | None = None) -> str:
 
     Where nobody is asked who they are: OpenAI's ``user``, or "local".
     """
-    named = "" if user is None or user.startswith(USER_PREFIX) else user
+    named = "" if user is None or user.startswith((USER_PREFIX, VISITOR_PREFIX)) else user
     person: str = request.state.person
     return (person or named or "local")[:200]

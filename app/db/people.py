@@ -13,7 +13,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session as DatabaseSession
 
-from app.access import USER_PREFIX
+from app.access import USER_PREFIX, consents_by_default
 from app.db.database import Database
 from app.db.models import now
 from app.db.people_models import ApiKey, LoginSession, PersonConsent, User
@@ -145,13 +145,18 @@ class People:
 
     # --- consent ---
 
-    def consent(self, person: str, default: bool) -> Consent:
-        """What the person allows."""
+    def consent(self, person: str) -> Consent:
+        """What the person allows; see :func:`app.access.consents_by_default`."""
+        default = consents_by_default(person)
         with self._database.reading() as session:
             row = session.get(PersonConsent, person)
             if row is None:
                 return Consent(allowed=default, asked=False)
             return Consent(allowed=row.allowed, asked=True, at=row.at)
+
+    def consenting(self, person: str) -> bool:
+        """Whether what the person says and rates may train models: exports ask this."""
+        return self.consent(person).allowed
 
     def set_consent(self, person: str, allowed: bool) -> None:
         """The person has said so."""

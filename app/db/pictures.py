@@ -105,6 +105,16 @@ class PictureFiles:
         for _, hidden in aside:
             hidden.unlink()
 
+    def tidy(self, is_stored: Callable[[str], bool]) -> None:
+        """Finish deletions that a crash has interrupted: ``is_stored`` says whether a picture's
+        row is still there, in which case its file comes back."""
+        for hidden in self._folder.glob(f"*/.*.{_ASIDE}"):
+            name = hidden.name[1:].removesuffix(f".{_ASIDE}")
+            if is_stored(name.split(".")[0]):
+                os.replace(hidden, hidden.with_name(name))
+            else:
+                hidden.unlink(missing_ok=True)
+
     def thumbnail_path(self, sha256: str) -> Path:
         """Where the picture's thumbnail lies."""
         return self.path(sha256, "image/png").with_suffix(".thumbnail.webp")

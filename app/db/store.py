@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.access import USER_PREFIX
 from app.db.database import Database
+from app.db.forgetting import Forgetting
 from app.db.history import History, title_of
 from app.db.models import Answer, Conversation, Image, Question, QuestionImage, Rating, new_id, now
 from app.db.people import People
@@ -50,6 +51,7 @@ class Store:
         self.database = Database(engine)
         self.files = PictureFiles(images_dir)
         self.history = History(self.database, self.files)
+        self.forgetting = Forgetting(self.database, self.files)
         self.people = People(self.database)
         self.shares = Shares(self.database, self.files)
 
