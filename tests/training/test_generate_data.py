@@ -116,6 +116,16 @@ def test_how_many_of_each_kind(tmp_path: Path) -> None:
     }
 
 
+def test_a_teacher_that_sees(tmp_path: Path) -> None:
+    with ScriptedEndpoint(lambda asked: teach(asked, wrong_every=0)) as endpoint:
+        more = ("--see", "--kinds", "detail")
+        assert main(words("scenes:3", tmp_path / "set.json", endpoint.url, *more)) == 0
+        parts = [asked.body["messages"][-1]["content"] for asked in endpoint.asked]
+    assert [[part["type"] for part in content] for content in parts] == [["text", "image_url"]] * 3
+    assert len({content[1]["image_url"]["url"] for content in parts}) == 3
+    assert len(json.loads((tmp_path / "set.json").read_text())) == 3
+
+
 class InProcess:
     """The scripted teacher without HTTP: what a run that nothing disturbs gets."""
 

@@ -14,7 +14,7 @@ from training.generation.source import Subject
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+")
 _NOT_CLAIMED = re.compile(
     r"\b(no|not|none|nothing|nobody|neither|nor|never|without|\w+n['’]t|cannot|"
-    r"if|might|may|could|would|should|can|perhaps|maybe|possibly|probably|likely|imagine|"
+    r"if|might|may|could|would|should|perhaps|maybe|possibly|probably|likely|imagine|"
     r"such as|for example|for instance|like an?|as if|usually|often|typically|instead of)\b",
     re.IGNORECASE,
 )

@@ -8,6 +8,7 @@ from html import escape
 
 from training.generation.checks import REASONS
 from training.generation.gathering import Counts, Sample, Tally
+from training.generation.prompts import Kind
 from training.generation.source import Subject
 
 _COLOURS = 6
@@ -87,6 +88,8 @@ figcaption ul { margin: 10px 0 0; padding: 0 0 0 18px; color: var(--soft); font-
   color: var(--said-ink);
 }
 .why { margin-bottom: 8px; font-weight: 600; color: var(--bar); }
+summary { margin: 0 0 14px; cursor: pointer; color: var(--soft); }
+summary:hover { color: var(--ink); }
 pre {
   margin: 0; padding: 12px 14px; border-radius: 8px; background: var(--asked); color: var(--ink);
   font: 14px/1.5 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere;
@@ -127,17 +130,20 @@ def page(head: Head, tally: Tally, pictures: Mapping[str, str]) -> str:
     partial = f'<p class="partial">Not complete. {escape(head.partial)}</p>' if head.partial else ""
     parts = [_figures(tally), _kinds(tally), _rejects(tally)]
     for kind in tally.kinds:
-        for passed, title in ((True, kind.capitalize()), (False, f"{kind.capitalize()}: rejected")):
-            samples = tally.samples.get((kind, passed), ())
-            if samples:
-                shown = "\n".join(_sample(sample, pictures) for sample in samples)
-                parts.append(f"<h2>{title}</h2>\n{shown}")
+        passed, rejected = (_samples(tally, kind, right, pictures) for right in (True, False))
+        parts.append(f"<h2>{kind.capitalize()}</h2>\n{passed}")
+        if rejected:
+            parts.append(f"<details><summary>Some that were rejected</summary>{rejected}</details>")
     body = "\n".join(part for part in parts if part)
     return (
         f"{_HEAD}<title>{escape(head.name)}: what was generated</title>\n<style>{_STYLE}</style>\n"
         f"</head>\n<body>\n<h1>{escape(head.name)}</h1>\n"
         f'<p class="soft">{escape(words)}</p>\n{partial}\n{body}\n</body>\n</html>\n'
     )
+
+
+def _samples(tally: Tally, kind: Kind, right: bool, pictures: Mapping[str, str]) -> str:
+    return "\n".join(_sample(one, pictures) for one in tally.samples.get((kind, right), ()))
 
 
 def _figures(tally: Tally) -> str:

@@ -74,6 +74,7 @@ def test_other_forms(text: str, reason: str) -> None:
         (pair("Where?", "It is at [0.1, 0.2, 0.35, 0.5]."), "coordinates"),
         (pair("Where?", "Around 0.35 from the left."), "coordinates"),
         (pair("What?", "Two cats lie beside the dog."), "unknown object"),
+        (pair("What?", "You can see a zebra there."), "unknown object"),
         (pair("What?", "There is no bed. A man sits there."), "unknown object"),
     ],
 )
