@@ -83,11 +83,19 @@ def test_without_a_shared_beginning_the_answers_are_the_same(
     assert engine.figures.reused_tokens == 0
 
 
-@pytest.mark.parametrize("blocks", [9, 12, 20])
-def test_requests_that_step_back_answer_the_same(any_right: Right, blocks: int) -> None:
-    engine = engine_of(any_right.checkpoint, Limits(8, rows_alone=64, rows_beside=16), blocks)
+def test_requests_that_step_back_answer_the_same(any_right: Right) -> None:
+    check_stepping_back(any_right, blocks=9)
+
+
+@pytest.mark.parametrize("blocks", [12, 20])
+def test_they_do_so_in_caches_of_other_sizes(right: Right, blocks: int) -> None:
+    check_stepping_back(right, blocks)
+
+
+def check_stepping_back(right: Right, blocks: int) -> None:
+    engine = engine_of(right.checkpoint, Limits(8, rows_alone=64, rows_beside=16), blocks)
     assert engine.scheduler.pool.number == blocks
-    mixed_session(engine, any_right, seed=4)
+    mixed_session(engine, right, seed=4)
     assert engine.scheduler.preemptions > 0
 
 

@@ -32,19 +32,33 @@ def shape_of(checkpoint: Checkpoint) -> Shape:
     return Decoder(copy.deepcopy(checkpoint.model)).shape
 
 
-@pytest.mark.parametrize("page", [16, 256])
-@pytest.mark.parametrize(("running", "rows"), [(1, 64), (3, 5), (8, 64)])
+@pytest.mark.parametrize(("running", "rows", "page"), [(3, 5, 16), (8, 64, 256)])
 def test_answers_are_those_of_plain_generation(
     any_right: Right, monkeypatch: pytest.MonkeyPatch, page: int, running: int, rows: int
 ) -> None:
+    check_answers(any_right, monkeypatch, page, running, rows)
+
+
+@pytest.mark.parametrize(
+    ("running", "rows", "page"), [(1, 64, 16), (1, 64, 256), (3, 5, 256), (8, 64, 16)]
+)
+def test_with_any_pages_and_limits(
+    right: Right, monkeypatch: pytest.MonkeyPatch, page: int, running: int, rows: int
+) -> None:
+    check_answers(right, monkeypatch, page, running, rows)
+
+
+def check_answers(
+    right: Right, monkeypatch: pytest.MonkeyPatch, page: int, running: int, rows: int
+) -> None:
     monkeypatch.setattr(building, "PAGE", page)
-    engine = paged_engine(any_right.checkpoint, Limits(running, rows_alone=rows, rows_beside=rows))
+    engine = paged_engine(right.checkpoint, Limits(running, rows_alone=rows, rows_beside=rows))
     order = random.Random(page + running).sample(range(len(TALKS)), len(TALKS))
     for talks in (order, order[::-1]):
         asked = [(talk, ask(engine, talk)[1]) for talk in talks]
         run_out(engine)
         for talk, told in asked:
-            assert told.tokens == any_right.tokens(talk), talk
+            assert told.tokens == right.tokens(talk), talk
     assert engine.figures.reused_tokens > 0
 
 
