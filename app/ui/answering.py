@@ -6,7 +6,7 @@ import asyncio
 import base64
 import mimetypes
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
 
@@ -15,15 +15,17 @@ from app.protocol import ChatMessage as Asked
 from app.protocol import Content, ImageContent, ImageURL, StoredConversation, TextContent
 from app.ui import messages
 from app.ui.client import ControllerClient
-from app.ui.events import Accepted, AnswerEvent, Written
+from app.ui.events import Accepted, AnswerEvent, Waiting, Written
 from app.ui.language import PageError
-from app.ui.messages import ChatMessage
+from app.ui.messages import Message
 from app.ui.pacing import paced
-from app.ui.screen import Change, Choice, Draft, Notice, Pager, RatingPanel, failed, showing
+from app.ui.screen import Change, Choice, Draft, Edit, Notice, RatingPanel, failed, showing
 from app.ui.tab import Tab
 
 SETTLE_SECONDS = 3.0
 """How long the controller may take to note that an answer was stopped."""
+STORED = "stored:"
+"""How the wire names a picture that is stored already, before its SHA-256."""
 
 
 class Answering:
@@ -33,7 +35,7 @@ class Answering:
         self._client = client
 
     async def send(
-        self, tab: Tab, draft: Draft, shown: list[ChatMessage], choice: Choice
+        self, tab: Tab, draft: Draft, shown: list[Message], choice: Choice
     ) -> AsyncGenerator[Change, None]:
         """Ask what is in the box; the box is emptied when the question is stored, not before."""
         try:
@@ -52,22 +54,54 @@ class Answering:
             parent_answer_id=tab.last_answer,
         )
         before = Change(tab=tab, messages=shown, draft=draft)
-        async with aclosing(self._follow(tab, tab.path, events, asked, before)) as changes:
+        follow = self._follow(tab, tab.path, events, asked, before, choice.model)
+        async with aclosing(follow) as changes:
+            async for change in changes:
+                yield change
+
+    async def edit(
+        self, tab: Tab, edit: Edit, shown: list[Message], choice: Choice
+    ) -> AsyncGenerator[Change, None]:
+        """Ask a question anew in its place; the former one stays, as another branch."""
+        at = _place_of(shown, edit.question_id)
+        if at is None or not tab.conversation:
+            yield failed(PageError("refusals.nothing_to_edit"))
+            return
+        old = shown[at].get("pictures", [])
+        urls = [old[number] for number in edit.pictures if 0 <= number < len(old)]
+        before = Change(tab=tab, messages=shown, draft=Draft(edit.text))
+        if not edit.text.strip():
+            yield failed(PageError("refusals.nothing_asked")).but(messages=shown)
+            return
+        stored = [f"{STORED}{url.rsplit('/', 1)[-1]}" for url in urls]
+        events = self._client.ask(
+            tab.person,
+            _message(stored, edit.text),
+            choice.sampling,
+            model=choice.model,
+            conversation_id=tab.conversation,
+            edit_of=edit.question_id,
+        )
+        asked = [*shown[:at], messages.question(edit.text, urls)]
+        follow = self._follow(tab, tab.path[: at // 2], events, asked, before, choice.model)
+        async with aclosing(follow) as changes:
             async for change in changes:
                 yield change
 
     async def regenerate(
-        self, tab: Tab, shown: list[ChatMessage], choice: Choice
+        self, tab: Tab, shown: list[Message], choice: Choice, answer_id: str | None = None
     ) -> AsyncGenerator[Change, None]:
-        """Another answer to the last question; the former one is kept beside it."""
-        if not (tab.conversation and tab.last_answer):
+        """Another answer beside this one (default: the last), which is kept."""
+        at = _place_of(shown, answer_id or tab.last_answer)
+        if at is None or not tab.conversation:
             yield failed(PageError("refusals.nothing_to_replace"))
             return
         events = self._client.regenerate(
-            tab.person, tab.conversation, tab.last_answer, choice.sampling, model=choice.model
+            tab.person, tab.conversation, shown[at]["id"], choice.sampling, model=choice.model
         )
         before = Change(tab=tab, messages=shown)
-        follow = self._follow(tab, tab.path[:-1], events, shown[:-1], before)
+        path = tab.path[: at // 2]
+        follow = self._follow(tab, path, events, shown[:at], before, choice.model)
         async with aclosing(follow) as changes:
             async for change in changes:
                 yield change
@@ -75,7 +109,7 @@ class Answering:
     async def settle(self, tab: Tab) -> Change:
         """The conversation after an answer was stopped, when the controller has noted it."""
         if not tab.conversation:
-            return Change(messages=[], busy=False, notice=Notice())
+            return Change(messages=[], written="", busy=False, notice=Notice())
         try:
             return showing(tab, await self.settled(tab.person, tab.conversation))
         except StudioError as error:
@@ -95,34 +129,38 @@ class Answering:
         tab: Tab,
         path: tuple[str, ...],
         events: AsyncGenerator[AnswerEvent, None],
-        asked: list[ChatMessage],
+        asked: list[Message],
         before: Change,
+        model: str,
     ) -> AsyncGenerator[Change, None]:
         """Show ``asked``, then the answer under it as it grows.
 
         ``before`` is the page to go back to where not a word is written: nothing is lost then.
         """
-        yield Change(messages=asked, busy=True, notice=Notice(), pager=Pager(), panel=RatingPanel())
-        accepted: Accepted | None = None
+        writing = [*asked, messages.being_written(model=model)]
+        yield Change(messages=writing, written="", busy=True, notice=Notice(), panel=RatingPanel())
         text = ""
         try:
             async with aclosing(paced(events)) as batches:
                 async for batch in batches:
                     change = Change()
-                    if accepted is None and batch and isinstance(batch[0], Accepted):
-                        accepted = batch[0]
-                        tab = _continued(tab, path, accepted)
-                        change = Change(tab=tab, draft=Draft())
-                    new = "".join(event.text for event in batch if isinstance(event, Written))
-                    text += new
-                    yield change.but(messages=[*asked, messages.answer(text)]) if new else change
+                    for event in batch:
+                        if isinstance(event, Accepted):
+                            tab = _continued(tab, path, event)
+                            change = change.but(tab=tab, draft=Draft())
+                        elif isinstance(event, Waiting):
+                            change = change.but(place=event.place)
+                        elif isinstance(event, Written):
+                            text += event.text
+                            change = change.but(written=text)
+                    yield change
         except StudioError as error:
             if text:
-                yield await self._ended(tab, [*asked, messages.answer(text)])
+                yield await self._ended(tab, [*asked, messages.being_written(text, model)])
             else:
                 yield await self._refused(before, error)
             return
-        yield await self._ended(tab, [*asked, messages.answer(text)])
+        yield await self._ended(tab, [*asked, messages.being_written(text, model)])
 
     async def _refused(self, before: Change, error: StudioError) -> Change:
         """The page as it was before the question, with the question in the box again."""
@@ -133,7 +171,7 @@ class Answering:
                 change = showing(before.tab, stored).but(draft=before.draft)
         return change.but(busy=False, notice=Notice(error=error))
 
-    async def _ended(self, tab: Tab, written: list[ChatMessage]) -> Change:
+    async def _ended(self, tab: Tab, written: list[Message]) -> Change:
         """The conversation as stored; what was written so far where that cannot be read."""
         try:
             return showing(tab, await self.settled(tab.person, tab.conversation or ""))
@@ -150,10 +188,18 @@ def compose(draft: Draft) -> Asked:
         if draft.files:
             raise PageError("refusals.picture_alone")
         raise PageError("refusals.nothing_asked")
-    parts: list[Content] = [
-        ImageContent(image_url=ImageURL(url=_data_url(Path(file)))) for file in draft.files
-    ]
-    return Asked(role="user", content=[*parts, TextContent(text=draft.text)])
+    return _message([_data_url(Path(file)) for file in draft.files], draft.text)
+
+
+def _message(urls: Sequence[str], text: str) -> Asked:
+    parts: list[Content] = [ImageContent(image_url=ImageURL(url=url)) for url in urls]
+    return Asked(role="user", content=[*parts, TextContent(text=text)])
+
+
+def _place_of(shown: list[Message], message_id: str | None) -> int | None:
+    """Which of the shown messages has this id."""
+    found = (at for at, message in enumerate(shown) if message.get("id") == message_id)
+    return next(found, None) if message_id else None
 
 
 def being_written(conversation: StoredConversation) -> bool:

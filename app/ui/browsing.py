@@ -1,4 +1,4 @@
-"""Opening the page, starting anew, going back, and looking at other answers."""
+"""Opening the page, starting anew, going back, walking to other branches, and looking closer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.protocol import StoredConversation, StoredImage
 from app.ui.answering import Answering
 from app.ui.client import ControllerClient
 from app.ui.language import PageError
-from app.ui.screen import Change, Draft, Models, Notice, Pager, RatingPanel, failed, showing
+from app.ui.screen import Change, Draft, Insight, Models, Notice, RatingPanel, failed, showing
 from app.ui.tab import Tab
 
 NO_MODEL = Notice("chat.waiting_for_model")
@@ -62,8 +62,7 @@ class Browsing:
         return Change(
             tab=tab.fresh(),
             messages=[],
-            feedback=[],
-            pager=Pager(),
+            written="",
             panel=RatingPanel(),
             draft=Draft(),
             busy=False,
@@ -82,18 +81,27 @@ class Browsing:
             return failed(error)
         return showing(tab, earlier).but(draft=Draft(turn.text, files))
 
-    async def step(self, tab: Tab, by: int) -> Change:
-        """Show the next (+1) or the former (-1) answer to the last question."""
+    async def walk(
+        self, tab: Tab, *, question_id: str | None = None, answer_id: str | None = None
+    ) -> Change:
+        """Show the branch of another question or answer, to its newest end."""
+        if not tab.conversation:
+            return failed(PageError("refusals.nothing_to_undo"))
         try:
-            conversation = await self._here(tab)
-            answers = [answer.id for answer in conversation.turns[-1].answers]
-            target = answers.index(tab.path[-1]) + by
-            if not 0 <= target < len(answers):
-                return showing(tab, conversation)
-            moved = await self._client.set_head(tab.person, conversation.id, answers[target])
+            moved = await self._client.go_to_branch(
+                tab.person, tab.conversation, question_id=question_id, answer_id=answer_id
+            )
         except StudioError as error:
             return failed(error)
         return showing(tab, moved)
+
+    async def look(self, tab: Tab, answer_id: str) -> Change:
+        """Where an answer looked, word by word."""
+        try:
+            explanation = await self._client.explanation(tab.person, answer_id)
+        except StudioError as error:
+            return Change(insight=Insight(answer_id, refused=error))
+        return Change(insight=Insight(answer_id, explanation))
 
     async def _conversation(self, tab: Tab) -> Change:
         """The conversation; an empty one where it is not there (another database, say)."""

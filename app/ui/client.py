@@ -12,11 +12,13 @@ import httpx
 from pydantic import BaseModel
 
 from app.errors import StudioError, from_wire
+from app.history import BranchRequest
 from app.people import LoginRequest, Me, Session
 from app.protocol import (
     PERSON_HEADER,
     ChatMessage,
     ChatRequest,
+    Explanation,
     HeadRequest,
     ModelInfo,
     ModelList,
@@ -84,14 +86,19 @@ class ControllerClient:
         model: str,
         conversation_id: str | None = None,
         parent_answer_id: str | None = None,
+        edit_of: str | None = None,
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """Ask a question and follow its answer; closing the iterator stops the model."""
+        """Ask a question and follow its answer; closing the iterator stops the model.
+
+        ``edit_of``: the question whose place it takes, as a branch.
+        """
         request = ChatRequest(
             model=model,
             messages=[message],
             stream=True,
             conversation_id=conversation_id,
             parent_answer_id=parent_answer_id,
+            edit_of=edit_of,
             **_given(sampling),
         )
         return self.stream_chat(person, request)
@@ -149,6 +156,24 @@ class ControllerClient:
         body = HeadRequest(answer_id=answer_id)
         return await self.call(StoredConversation, "POST", path, person=person, body=body)
 
+    async def go_to_branch(
+        self,
+        person: str,
+        conversation_id: str,
+        *,
+        question_id: str | None = None,
+        answer_id: str | None = None,
+    ) -> StoredConversation:
+        """Make the newest end of a question's or an answer's branch the end of the path."""
+        path = f"/api/conversations/{conversation_id}/branch"
+        body = BranchRequest(question_id=question_id, answer_id=answer_id)
+        return await self._call(StoredConversation, "POST", path, person=person, body=body)
+
+    async def explanation(self, person: str, answer_id: str) -> Explanation:
+        """Where a stored answer looked, word by word; takes as long as reading it does."""
+        path = f"/api/answers/{answer_id}/explanation"
+        return await self._call(Explanation, "GET", path, person=person, timeout=self._answering)
+
     async def rate(self, person: str, rating: RatingRequest) -> Rating:
         """Store or change the person's rating of an answer."""
         return await self.call(Rating, "POST", "/api/ratings", person=person, body=rating)
@@ -188,12 +213,20 @@ class ControllerClient:
             raise PageError("refusals.reply_unreadable", request=f"{method} {path}") from error
 
     async def _send(
-        self, method: str, path: str, *, person: str | None = None, body: BaseModel | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        person: str | None = None,
+        body: BaseModel | None = None,
+        timeout: httpx.Timeout = QUICK,
     ) -> httpx.Response:
         headers = self._headers(person)
         content = body.model_dump(mode="json") if body else None
         try:
-            response = await self._http.request(method, path, json=content, headers=headers)
+            response = await self._http.request(
+                method, path, json=content, headers=headers, timeout=timeout
+            )
         except httpx.TransportError as error:
             raise _gone(error) from error
         if response.is_error:

@@ -18,7 +18,19 @@ from app.ui.language import LANGUAGES, LOCALES, PREFIXES, Language, load_texts
 ASSETS = ROOT / "assets"
 FILES_PATH = "studio"
 """Where the page finds the files of ``assets``, relative to itself."""
-SCRIPTS = ("page.js", "arena.js")
+SCRIPTS = (
+    "page.js",
+    "icons.js",
+    "vendor/marked.umd.js",
+    "markdown.js",
+    "conversation.js",
+    "looking.js",
+    "arena.js",
+)
+KATEX = {"js": "vendor/katex/katex.min.js", "css": "vendor/katex/katex.min.css"}
+"""Loaded when the first formula is shown. Its style sheet names its fonts relative to itself."""
+FOLDERS = ("vendor", "examples")
+"""Folders of ``assets`` whose files a page may load."""
 _PREVIEWS = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>', re.DOTALL)
 _MANIFEST = re.compile(r'<link rel="manifest"[^>]*>')
 _EARLY = """
@@ -88,7 +100,12 @@ def rewritten(page: str, language: Language) -> str:
 @cache
 def _head(language: Language) -> str:
     texts = load_texts(language)
-    data = {"language": language, "locale": LOCALES[language], "texts": texts.entries}
+    data = {
+        "language": language,
+        "locale": LOCALES[language],
+        "texts": texts.entries,
+        "katex": {name: asset_url(path) for name, path in KATEX.items()},
+    }
     early = _EARLY.format(data=json.dumps(data, ensure_ascii=False).replace("<", "\\u003c"))
     scripts = "".join(f'<script defer src="{asset_url(name)}"></script>' for name in SCRIPTS)
     description = html.escape(texts("page.description"), quote=True)
@@ -103,5 +120,7 @@ def asset_url(name: str) -> str:
 
 
 def asset(name: str) -> Path | None:
-    """The file that the page may load under this name."""
-    return ASSETS / name if name in SCRIPTS else None
+    """The file that the page may load under this name; None for all other files."""
+    path = (ASSETS / name).resolve()
+    allowed = name in SCRIPTS or any(path.is_relative_to(ASSETS / folder) for folder in FOLDERS)
+    return path if allowed and path.is_file() else None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from app.errors import WorkerLost, from_wire
 from app.protocol import ChatChunk, FinishReason
+from app.queue_place import QueuePlace
 from app.ui.language import PageError
 
 
@@ -18,6 +19,13 @@ class Accepted:
     answer_id: str
     conversation_id: str
     model: str
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The request waits in the model's queue, at this place."""
+
+    place: QueuePlace
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,7 @@ class Finished:
     reason: FinishReason
 
 
-AnswerEvent = Accepted | Written | Finished
+AnswerEvent = Accepted | Waiting | Written | Finished
 
 
 async def read_events(lines: AsyncIterator[str]) -> AsyncGenerator[AnswerEvent, None]:
@@ -47,6 +55,9 @@ async def read_events(lines: AsyncIterator[str]) -> AsyncGenerator[AnswerEvent, 
     async for line in lines:
         # Empty lines end events, lines with a colon in front are comments, all others are fields.
         if not line.startswith("data:"):
+            place = QueuePlace.from_line(line)
+            if place:
+                yield Waiting(place)
             continue
         data = line.removeprefix("data:").strip()
         if data == "[DONE]":

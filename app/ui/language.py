@@ -20,7 +20,7 @@ LOCALES: dict[Language, str] = {"en": "en", "zh": "zh-CN"}
 
 
 class Texts:
-    """The words of one language by key: ``texts("pager.position", position=2, total=3)``.
+    """The words of one language by key: ``texts("branch.answer_position", position=2, total=3)``.
 
     Keys are ``section.name``; a value may hold ``{fields}`` as of :meth:`str.format`.
     """

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import gradio as gr
 
 from app.settings import Settings
+from app.ui.document import asset_url
+from app.ui.elements import conversation_element
 from app.ui.examples import Example
 from app.ui.language import Texts
-from app.ui.messages import THUMBS
 from app.ui.navigation import CHAT, build_brand, build_navigation
 
 LONGEST_PASTE = 1_000_000
@@ -26,16 +27,6 @@ class Head:
     new: gr.Button
     sees: gr.HTML
     waiting: gr.Timer
-
-
-@dataclass(frozen=True)
-class PagerRow:
-    """Walks between the answers to the last question."""
-
-    row: gr.Row
-    former: gr.Button
-    position: gr.HTML
-    following: gr.Button
 
 
 @dataclass(frozen=True)
@@ -76,33 +67,13 @@ def build_head(texts: Texts) -> Head:
     return Head(model, new, gr.HTML(elem_id="sees"), gr.Timer(NEW_MODEL_SECONDS, active=False))
 
 
-def build_chat(examples: list[Example], texts: Texts) -> gr.Chatbot:
+def build_chat(examples: list[Example], texts: Texts) -> gr.HTML:
     """The conversation; while it is empty, the examples."""
-    title, more = texts("chat.welcome"), texts("chat.welcome_more")
-    return gr.Chatbot(
-        label=texts("chat.label"),
-        show_label=False,
-        elem_id="chat",
-        height="100%",
-        scale=1,
-        layout="bubble",
-        buttons=["copy"],
-        feedback_options=tuple(THUMBS.values()),
-        latex_delimiters=[],
-        placeholder=f'<div class="welcome"><h2>{title}</h2><p>{more}</p></div>',
-        examples=[
-            {"text": example.question, "files": [str(example.image)]} for example in examples
-        ],
-    )
-
-
-def build_pager(texts: Texts) -> PagerRow:
-    """Hidden until there is a second answer."""
-    with gr.Row(visible=False, elem_id="pager") as row:
-        former = gr.Button(texts("pager.former"), size="sm", min_width=80, scale=0)
-        position = gr.HTML(elem_id="position")
-        following = gr.Button(texts("pager.next"), size="sm", min_width=80, scale=0)
-    return PagerRow(row, former, position, following)
+    offered = [
+        {"question": example.question, "picture": asset_url(f"examples/{example.image.name}")}
+        for example in examples
+    ]
+    return conversation_element(texts("chat.label"), offered)
 
 
 def build_rating(texts: Texts) -> RatingForm:

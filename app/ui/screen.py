@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from app.errors import StudioError
-from app.protocol import ModelInfo, Rating, RatingValue, Sampling, StoredAnswer, StoredConversation
+from app.protocol import (
+    Explanation,
+    ModelInfo,
+    Rating,
+    RatingValue,
+    Sampling,
+    StoredAnswer,
+    StoredConversation,
+)
+from app.queue_place import QueuePlace
 from app.ui.language import Texts
-from app.ui.messages import ChatMessage, chosen_answer, feedback_of, messages_of
+from app.ui.messages import Message, chosen_answer, messages_of
 from app.ui.tab import Tab
 
 REASONS_FOR: dict[RatingValue, tuple[str, ...]] = {
@@ -35,11 +44,12 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Pager:
-    """Which of several answers to the last question is shown; counted from 1."""
+class Edit:
+    """A question asked anew in the place of another: its words, and which of its pictures stay."""
 
-    position: int = 1
-    total: int = 1
+    question_id: str
+    text: str
+    pictures: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,14 +89,27 @@ class Notice:
         return texts(self.key) if self.key else ""
 
 
+@dataclass(frozen=True)
+class Insight:
+    """Where an answer looked; or why that cannot be told."""
+
+    answer_id: str
+    explanation: Explanation | None = None
+    refused: StudioError | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """New values for parts of the page; None: unchanged. An empty ``notice`` removes the notice."""
+    """New values for parts of the page; None: unchanged. An empty ``notice`` removes the notice.
+
+    ``written`` is the text of the answer in work so far, ``place`` where it waits for its turn.
+    """
 
     tab: Tab | None = None
-    messages: list[ChatMessage] | None = None
-    feedback: list[str | None] | None = None
-    pager: Pager | None = None
+    messages: list[Message] | None = None
+    written: str | None = None
+    place: QueuePlace | None = None
+    insight: Insight | None = None
     draft: Draft | None = None
     busy: bool | None = None
     notice: Notice | None = None
@@ -110,19 +133,8 @@ def showing(tab: Tab, conversation: StoredConversation) -> Change:
     return Change(
         tab=tab.shows(conversation),
         messages=messages_of(conversation),
-        feedback=feedback_of(conversation),
-        pager=pager_of(conversation),
         panel=RatingPanel(),
         busy=False,
         notice=Notice(),
         answer=chosen_answer(conversation.turns[-1]) if conversation.turns else None,
     )
-
-
-def pager_of(conversation: StoredConversation) -> Pager:
-    """Where the shown answer stands among all answers to the last question."""
-    if not conversation.turns:
-        return Pager()
-    turn = conversation.turns[-1]
-    shown = chosen_answer(turn)
-    return Pager(turn.answers.index(shown) + 1, len(turn.answers)) if shown else Pager()

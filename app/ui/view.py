@@ -8,22 +8,22 @@ from typing import Any
 
 import gradio as gr
 
+from app.queue_place import QueuePlace
 from app.settings import Settings
+from app.ui.elements import growing, packed, unseen_element
 from app.ui.examples import Example
 from app.ui.language import Texts
 from app.ui.parts import (
     Head,
-    PagerRow,
     RatingForm,
     SamplingForm,
     build_box,
     build_chat,
     build_head,
-    build_pager,
     build_rating,
     build_sampling,
 )
-from app.ui.screen import REASONS_FOR, Change, Draft, Models, Pager, RatingPanel
+from app.ui.screen import REASONS_FOR, Change, Draft, Insight, Models, RatingPanel
 
 STORAGE_KEY = "llava-studio"
 STORAGE_SECRET = "llava-studio-tab"
@@ -38,8 +38,11 @@ class View:
     texts: Texts
     tab: gr.BrowserState
     head: Head
-    chat: gr.Chatbot
-    pager: PagerRow
+    chat: gr.HTML
+    pen: gr.HTML
+    place: gr.HTML
+    insight: gr.HTML
+    models: gr.HTML
     rating: RatingForm
     notice: gr.HTML
     box: gr.MultimodalTextbox
@@ -53,7 +56,10 @@ class View:
             tab=gr.BrowserState("", storage_key=STORAGE_KEY, secret=STORAGE_SECRET),
             head=build_head(texts),
             chat=build_chat(examples, texts),
-            pager=build_pager(texts),
+            pen=unseen_element("mountPen"),
+            place=unseen_element("mountPlace"),
+            insight=unseen_element("mountInsight"),
+            models=unseen_element("mountModels"),
             rating=build_rating(texts),
             notice=gr.HTML(elem_id="notice"),
             box=build_box(texts),
@@ -63,11 +69,11 @@ class View:
     @property
     def changing(self) -> list[Any]:
         """The parts that :meth:`apply` may change."""
-        head, pager, rating = self.head, self.pager, self.rating
+        head, rating = self.head, self.rating
         return [
             *(self.tab, self.chat, self.notice, self.box),
             *(head.model, head.sees, head.waiting),
-            *(pager.row, pager.former, pager.position, pager.following),
+            *(self.pen, self.place, self.insight, self.models),
             *(rating.form, rating.title, rating.reason, rating.comment),
         ]
 
@@ -78,8 +84,12 @@ class View:
             values[self.tab] = change.tab.store()
         if change.notice is not None:
             values[self.notice] = notice_html(change.notice.words(self.texts))
-        if change.pager is not None:
-            values |= self._pager(change.pager)
+        if change.written is not None:
+            values[self.pen] = growing(change.written)
+        if change.place is not None:
+            values[self.place] = growing(place_words(change.place, self.texts))
+        if change.insight is not None:
+            values[self.insight] = packed(self._insight(change.insight))
         if change.panel is not None:
             values |= self._rating(change.panel)
         if change.models is not None:
@@ -87,12 +97,15 @@ class View:
         return values | self._chat(change) | self._box(change.draft, change.busy)
 
     def _chat(self, change: Change) -> dict[Any, Any]:
-        new: dict[str, Any] = {}
-        if change.messages is not None:
-            new["value"] = change.messages
-        if change.feedback is not None:
-            new["feedback_value"] = change.feedback
-        return {self.chat: gr.update(**new)} if new else {}
+        return {} if change.messages is None else {self.chat: packed(change.messages)}
+
+    def _insight(self, insight: Insight) -> dict[str, Any]:
+        told: dict[str, Any] = {"answer_id": insight.answer_id}
+        if insight.explanation:
+            told["explanation"] = insight.explanation.model_dump(mode="json")
+        if insight.refused:
+            told["refused"] = self.texts.error(insight.refused)
+        return told
 
     def _box(self, draft: Draft | None, busy: bool | None) -> dict[Any, Any]:
         new: dict[str, Any] = {}
@@ -101,15 +114,6 @@ class View:
         if busy is not None:
             new |= {"submit_btn": not busy, "stop_btn": busy}
         return {self.box: gr.update(**new)} if new else {}
-
-    def _pager(self, pager: Pager) -> dict[Any, Any]:
-        text = self.texts("pager.position", position=pager.position, total=pager.total)
-        return {
-            self.pager.row: gr.update(visible=pager.total > 1),
-            self.pager.former: gr.update(interactive=pager.position > 1),
-            self.pager.position: f'<span class="position" role="status">{text}</span>',
-            self.pager.following: gr.update(interactive=pager.position < pager.total),
-        }
 
     def _rating(self, panel: RatingPanel) -> dict[Any, Any]:
         rating = panel.rating
@@ -129,6 +133,7 @@ class View:
     def _models(self, models: Models) -> dict[Any, Any]:
         return {
             self.head.model: gr.update(choices=list(models.names), value=models.chosen),
+            self.models: packed(models.names),
             self.head.sees: sees_html(models, self.texts),
             self.head.waiting: gr.update(active=not models.names),
         }
@@ -145,3 +150,10 @@ def sees_html(models: Models, texts: Texts) -> str:
     if not models.chosen:
         words = texts("head.no_model")
     return f'<p class="sees" tabindex="0">{html.escape(words)}</p>'
+
+
+def place_words(place: QueuePlace, texts: Texts) -> str:
+    """How many are before this request, and about how long it will wait."""
+    if place.seconds is None:
+        return texts("queue.before", before=place.before)
+    return texts("queue.before_seconds", before=place.before, seconds=max(1, round(place.seconds)))

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
 
-from app.protocol import Sampling
+from app.protocol import RatingValue, Sampling
 from app.ui.answering import Answering
 from app.ui.browsing import Browsing
+from app.ui.elements import unpacked
 from app.ui.examples import Example
+from app.ui.messages import Message
 from app.ui.rating import RatingHandlers
-from app.ui.screen import Choice, Draft
+from app.ui.screen import Change, Choice, Draft, Edit
 from app.ui.tab import Tab
 from app.ui.view import View
 
@@ -76,8 +77,12 @@ def _wire_browsing(blocks: gr.Blocks, view: View, browsing: Browsing, on: dict[s
     async def undo(stored: Any) -> dict[Any, Any]:
         return view.apply(await browsing.undo(Tab.read(stored)))
 
-    async def step(by: int, stored: Any) -> dict[Any, Any]:
-        return view.apply(await browsing.step(Tab.read(stored), by))
+    async def walk(event: gr.EventData, stored: Any) -> dict[Any, Any]:
+        return view.apply(await browsing.walk(Tab.read(stored), **_ids(event)))
+
+    async def look(event: gr.EventData, stored: Any) -> dict[Any, Any]:
+        answer = str(_details(event).get("answer_id"))
+        return view.apply(await browsing.look(Tab.read(stored), answer))
 
     blocks.load(opened, view.tab, js=RECALL_FROM_ADDRESS, **on)
     view.head.waiting.tick(opened, view.tab, **on)
@@ -85,18 +90,34 @@ def _wire_browsing(blocks: gr.Blocks, view: View, browsing: Browsing, on: dict[s
     view.head.model.focus(models, [view.tab, view.head.model], **on)
     view.head.model.input(choose, [view.tab, view.head.model], **on)
     view.chat.undo(undo, view.tab, **on)
-    view.pager.former.click(partial(step, -1), view.tab, **on)
-    view.pager.following.click(partial(step, +1), view.tab, **on)
+    view.chat.select(walk, view.tab, **on)
+    view.chat.expand(look, view.tab, **on)
 
 
 def _wire_answers(view: View, handlers: Handlers, on: dict[str, Any]) -> None:
     answering, examples = handlers.answering, handlers.examples
 
+    def _asked(
+        event: gr.EventData,
+        tab: Tab,
+        box: dict[str, Any] | None,
+        shown: list[Message],
+        choice: Choice,
+    ) -> AsyncGenerator[Change, None]:
+        """What the event asks for: an edited question, another answer, or a new question."""
+        told = _details(event)
+        if "question_id" in told:
+            return answering.edit(tab, _edit(told), shown, choice)
+        if "answer_id" in told:
+            chosen = replace(choice, model=str(told.get("model") or choice.model))
+            return answering.regenerate(tab, shown, chosen, str(told["answer_id"]))
+        return answering.send(tab, _draft(event, box, examples), shown, choice)
+
     async def answer(
         event: gr.EventData,
         stored: Any,
         box: dict[str, Any] | None,
-        shown: list[Any],
+        shown: Any,
         model: str | None,
         temperature: float,
         top_p: float,
@@ -105,11 +126,7 @@ def _wire_answers(view: View, handlers: Handlers, on: dict[str, Any]) -> None:
         tab = Tab.read(stored)
         sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=int(max_tokens))
         choice = Choice(model or "", sampling)
-        changes = (
-            answering.regenerate(tab, shown, choice)
-            if _is_retry(event)
-            else answering.send(tab, _draft(event, box, examples), shown, choice)
-        )
+        changes = _asked(event, tab, box, unpacked(shown) or [], choice)
         async with aclosing(changes):
             async for change in changes:
                 yield view.apply(change)
@@ -123,64 +140,62 @@ def _wire_answers(view: View, handlers: Handlers, on: dict[str, Any]) -> None:
     sampling = [view.sampling.temperature, view.sampling.top_p, view.sampling.max_tokens]
     # One event for all ways to ask, so that a second one waits for the first to end.
     asking = gr.on(
-        [view.box.submit, view.chat.retry, view.chat.example_select],
+        [view.box.submit, view.chat.retry, view.chat.edit, view.chat.example_select],
         answer,
         [view.tab, view.box, view.chat, view.head.model, *sampling],
         trigger_mode="once",
         **on,
     )
     # Events of one trigger run one after the other: first the answer in work is cancelled.
-    ending = [view.box.stop, view.head.new.click, view.chat.clear]
+    ending = [view.box.stop, view.head.new.click]
     gr.on(ending, None, cancels=[asking], api_visibility="private")
     view.box.stop(stopped, view.tab, **on)
-    gr.on([view.head.new.click, view.chat.clear], fresh, view.tab, **on)
+    view.head.new.click(fresh, view.tab, **on)
 
 
 def _wire_ratings(view: View, rating: RatingHandlers, on: dict[str, Any]) -> None:
-    async def press(event: gr.LikeData, stored: Any) -> AsyncIterator[dict[Any, Any]]:
-        index = event.index if isinstance(event.index, int) else event.index[0]
-        for change in await rating.press(Tab.read(stored), index, _button(event)):
-            yield view.apply(change)
+    async def press(event: gr.EventData, stored: Any, shown: Any) -> dict[Any, Any]:
+        told = _details(event)
+        answer = str(told.get("answer_id"))
+        value: RatingValue = "up" if told.get("value") == "up" else "down"
+        if told.get("value") == "flag":
+            value = "flag"
+        return view.apply(
+            await rating.press(Tab.read(stored), unpacked(shown) or [], answer, value)
+        )
 
     async def explain(stored: Any, reason: str | None, comment: str) -> dict[Any, Any]:
         return view.apply(await rating.explain(Tab.read(stored), reason, comment))
 
-    async def take_back(stored: Any) -> dict[Any, Any]:
-        return view.apply(await rating.take_back(Tab.read(stored)))
+    async def take_back(stored: Any, shown: Any) -> dict[Any, Any]:
+        return view.apply(await rating.take_back(Tab.read(stored), unpacked(shown) or []))
 
     said = [view.tab, view.rating.reason, view.rating.comment]
-    view.chat.like(press, view.tab, trigger_mode="always_last", **on)
+    view.chat.like(press, [view.tab, view.chat], trigger_mode="always_last", **on)
     gr.on([view.rating.done.click, view.rating.comment.submit], explain, said, **on)
-    view.rating.take_back.click(take_back, view.tab, **on)
-
-
-def _button(event: gr.LikeData) -> str:
-    """The name of the pressed button; empty where a second press took the mark away."""
-    if isinstance(event.liked, bool):
-        return "Like" if event.liked else "Dislike"
-    return event.liked
-
-
-def _is_retry(event: gr.EventData) -> bool:
-    """Whether the chat's retry button was pressed: it tells which question, as text or parts."""
-    return "value" in _details(event) and not _is_example(event)
-
-
-def _is_example(event: gr.EventData) -> bool:
-    return isinstance(_details(event).get("value"), dict)
+    view.rating.take_back.click(take_back, [view.tab, view.chat], **on)
 
 
 def _draft(event: gr.EventData, box: dict[str, Any] | None, examples: list[Example]) -> Draft:
-    """What is asked: the example that was clicked, or else what stands in the box.
-
-    The browser only says which example. The paths that it sends with it are not used: they could
-    name any file of this machine, while those of the box have been checked by Gradio.
-    """
-    if _is_example(event):
-        example = examples[int(_details(event)["index"])]
+    """What is asked: the example that was clicked, or else what stands in the box."""
+    told = _details(event)
+    index = told.get("index")
+    if isinstance(index, int) and 0 <= index < len(examples):
+        example = examples[index]
         return Draft(example.question, (str(example.image),))
     asked = box or {}
     return Draft(str(asked.get("text") or ""), tuple(asked.get("files") or ()))
+
+
+def _edit(told: dict[str, Any]) -> Edit:
+    kept = tuple(number for number in told.get("pictures") or () if isinstance(number, int))
+    return Edit(str(told["question_id"]), str(told.get("text") or ""), kept)
+
+
+def _ids(event: gr.EventData) -> dict[str, str]:
+    """Which question or answer the event names."""
+    told = _details(event)
+    return {key: str(told[key]) for key in ("question_id", "answer_id") if told.get(key)}
 
 
 def _details(event: gr.EventData) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class Chat:
         self.url = url
         self.log = page.get_by_role("log")
         self.questions = self.log.get_by_test_id("user")
-        self.answers = self.log.locator(".bot-row")
+        self.answers = self.log.get_by_test_id("bot")
         self.box = page.get_by_label("Your message")
         self.submit = page.get_by_role("button", name="Submit")
         self.stop = page.get_by_role("button", name="Stop", exact=True)
@@ -72,11 +72,11 @@ class Chat:
     def finished(self) -> str:
         """The last answer, when it has ended."""
         expect(self.submit).to_be_visible(timeout=ANSWER_SECONDS * 1000)
-        expect(self.buttons("Retry")).to_be_enabled()
-        return self.answers.last.get_by_test_id("bot").first.inner_text().strip()
+        expect(self.buttons("Retry").last).to_be_enabled()
+        return self.answers.last.inner_text().strip()
 
     def press(self, name: str, of: int = -1) -> None:
-        """Press a button of an answer: "Retry", "Undo", "Like", "Dislike", "Flag"."""
+        """Press a button of an answer: "Retry", "Undo", "Like", "Dislike", "Flag", "Former"."""
         self.buttons(name).nth(of).click()
 
     def buttons(self, name: str) -> Locator:

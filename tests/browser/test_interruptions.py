@@ -38,7 +38,7 @@ def test_stop_stops_the_model_and_keeps_what_was_written(chat: Chat, studio: Stu
     studio.backend.gate, studio.backend.words = None, ("All.",)
     chat.press("Retry")
     expect(chat.answers).to_have_text("All.")
-    expect(chat.page.get_by_text("Answer 2 of 2")).to_be_visible()
+    expect(chat.page.get_by_label("Answer 2 of 2")).to_be_visible()
     assert chat.ask("More?") == "All."
 
 

@@ -32,7 +32,7 @@ CONTRAST = """
   return (Math.max(text, behind) + 0.05) / (Math.min(text, behind) + 0.05);
 }
 """
-TEXTS = ("#sees .sees", "#brand h1", "#chat .user p", "#chat .bot p", "#settings .label-wrap")
+TEXTS = ("#sees .sees", "#brand h1", "#chat .bubble", "#chat .body p", "#settings .label-wrap")
 
 
 def fits(page: Page) -> None:
@@ -49,7 +49,7 @@ def test_everything_fits_and_can_be_read(
 ) -> None:
     chat = visitors.open(studio.url, viewport=WIDTHS[width], color_scheme=scheme)
     page = chat.page
-    expect(page.get_by_role("button", name="Select example 6")).to_be_in_viewport(ratio=0.9)
+    expect(page.get_by_role("button", name="Example 6")).to_be_in_viewport(ratio=0.9)
     fits(page)
     chat.screenshot(f"empty-{width}-{scheme}")
     studio.backend.words = (

@@ -101,7 +101,7 @@ def test_a_person_talks_with_a_picture_rates_and_finds_everything_again(
     assert chat.ask("Where is it?") == "At the bottom right."
 
     chat.press("Retry")
-    expect(chat.page.get_by_text("Answer 2 of 2")).to_be_visible(timeout=ANSWER_SECONDS * 1000)
+    expect(chat.page.get_by_label("Answer 2 of 2")).to_be_visible(timeout=ANSWER_SECONDS * 1000)
     assert chat.finished() == "At the bottom right."
     chat.press("Like", of=1)
     chat.rating.get_by_label("It is correct").check()
@@ -130,7 +130,7 @@ def shown(chat: Chat) -> None:
     """Three turns with their picture, answers and rating."""
     expect(chat.answers).to_have_text(["Four.", "A triangle.", "At the bottom right."])
     expect(chat.questions.first.get_by_role("img")).to_have_count(1)
-    expect(chat.page.get_by_text("Answer 2 of 2")).to_be_visible()
+    expect(chat.page.get_by_label("Answer 2 of 2")).to_be_visible()
     expect(chat.buttons("Liked")).to_have_count(1)
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import gradio as gr
 
 from app.settings import Settings
+from app.ui.chatbot import THUMBS, chat_messages, feedback
 from app.ui.compare.figures import figures_html
 from app.ui.language import Texts
-from app.ui.messages import THUMBS, ChatMessage
+from app.ui.messages import Message
 from app.ui.screen import Change
 from app.ui.tab import Tab
 from app.ui.view import STORAGE_KEY, STORAGE_SECRET, notice_html
@@ -30,12 +31,14 @@ class ColumnTab(Tab):
 
 @dataclass(frozen=True)
 class Column:
-    """The parts of one column. ``refused`` keeps a question that its model did not take."""
+    """The parts of one column. ``refused`` keeps a question that its model did not take,
+    ``shown`` the messages in ``chat``."""
 
     number: int
     texts: Texts
     stored: gr.BrowserState
     refused: gr.State
+    shown: gr.State
     busy: gr.State
     box: gr.Column
     model: gr.Dropdown
@@ -62,7 +65,7 @@ class Column:
     def changing(self) -> list[Any]:
         """The parts that :meth:`apply` may change."""
         said = [self.chat, self.notice, self.again, self.stop, self.figures]
-        return [self.stored, self.refused, self.busy, *said]
+        return [self.stored, self.refused, self.shown, self.busy, *said]
 
     def apply(self, change: Change) -> dict[Any, Any]:
         """New values for the parts; what the change does not name stays."""
@@ -79,17 +82,16 @@ class Column:
             values |= {self.refused: change.draft, self.again: gr.update(visible=True)}
         if change.answer is not None and change.tab is not None:
             values[self.figures] = figures_html(change.answer, change.tab.conversation, self.texts)
-        return values | self._chat(change.messages, change.feedback)
+        return values | self._chat(change.messages)
 
-    def _chat(
-        self, messages: list[ChatMessage] | None, feedback: list[str | None] | None
-    ) -> dict[Any, Any]:
-        new: dict[str, Any] = {}
-        if messages is not None:
-            new["value"] = messages
-        if feedback is not None:
-            new["feedback_value"] = feedback
-        return {self.chat: gr.update(**new)} if new else {}
+    def _chat(self, messages: list[Message] | None) -> dict[Any, Any]:
+        if messages is None:
+            return {}
+        value = chat_messages(messages, self.texts)
+        return {
+            self.shown: messages,
+            self.chat: gr.update(value=value, feedback_value=feedback(messages)),
+        }
 
 
 def build_column(number: int, shown: bool, settings: Settings, texts: Texts) -> Column:
@@ -136,6 +138,7 @@ def build_column(number: int, shown: bool, settings: Settings, texts: Texts) -> 
         texts=texts,
         stored=gr.BrowserState("", storage_key=key, secret=STORAGE_SECRET),
         refused=gr.State(None),
+        shown=gr.State([]),
         busy=gr.State(False),
         box=box,
         model=model,

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 from app.errors import NotFound, StudioError
 from app.protocol import ModelInfo, Sampling, StoredConversation
-from app.ui import messages
 from app.ui.answering import Answering, compose
 from app.ui.client import ControllerClient
 from app.ui.compare.column import OTHER_TEMPERATURE, ColumnTab
 from app.ui.compare.differences import differing, marked
-from app.ui.messages import ChatMessage, chosen_answer, messages_of
+from app.ui.messages import Message, being_written, chosen_answer, messages_of
 from app.ui.screen import Change, Choice, Draft, Notice, failed, showing
 from app.ui.tab import Tab
 
@@ -75,25 +74,30 @@ class Comparing:
         return Asked(draft, columns)
 
     async def ask(
-        self, column: ColumnTab, draft: Draft, shown: list[ChatMessage], choice: Choice
+        self, column: ColumnTab, draft: Draft, shown: list[Message], choice: Choice
     ) -> AsyncGenerator[Change, None]:
         """Ask one column, and follow its answer."""
         changes = self._answering.send(column, draft, shown, choice)
         async with aclosing(changes):
+            asked = shown
             async for change in changes:
+                asked = change.messages or asked
+                if change.written:
+                    written = being_written(change.written, choice.model)
+                    change = change.but(messages=[*asked[:-1], written])
                 yield change
 
     async def settle(self, column: ColumnTab) -> Change:
         """The column after its answer was stopped."""
         return await self._answering.settle(column)
 
-    async def mark(self, columns: Sequence[ColumnTab], on: bool) -> list[list[ChatMessage] | None]:
+    async def mark(self, columns: Sequence[ColumnTab], on: bool) -> list[list[Message] | None]:
         """The messages of each column, the words of its last answer marked that not all others
         have; as they are with ``on`` False. None: a column without a conversation."""
         stored = await asyncio.gather(*map(self._stored, columns))
         last = [_last_answer(conversation) for conversation in stored]
         marks = differing(last)
-        shown: list[list[ChatMessage] | None] = []
+        shown: list[list[Message] | None] = []
         for conversation, text, marks_of_it in zip(stored, last, marks, strict=True):
             if conversation is None:
                 shown.append(None)
@@ -101,13 +105,12 @@ class Comparing:
             lines = messages_of(conversation)
             if on and text and any(marks_of_it):
                 body = f'<p class="differing">{marked(text, marks_of_it)}</p>'
-                part: messages.Part = {"type": "text", "text": body}
-                lines[-1] = {**lines[-1], "content": [part, *lines[-1]["content"][1:]]}
+                lines[-1] = {**lines[-1], "html": body}
             shown.append(lines)
         return shown
 
     async def _conversation(self, column: ColumnTab) -> Change:
-        empty = Change(tab=column, messages=[], feedback=[], busy=False, notice=Notice())
+        empty = Change(tab=column, messages=[], busy=False, notice=Notice())
         if not column.conversation:
             return empty
         try:

@@ -13,13 +13,14 @@ from typing import Any
 import gradio as gr
 
 from app.errors import StudioError
+from app.ui.chatbot import chat_messages, rating_of
 from app.ui.compare.column import MOST_COLUMNS, Column, ColumnTab
 from app.ui.compare.handlers import Asked, Comparing, choice_of, fresh
 from app.ui.compare.view import ALL, FEWEST_COLUMNS, CompareView
+from app.ui.messages import Message
 from app.ui.rating import RatingHandlers
 from app.ui.screen import Change, Draft, Notice
 from app.ui.tab import Tab
-from app.ui.wiring import _button
 
 REMEMBER_IN_ADDRESS = """
 (...stored) => {
@@ -113,11 +114,11 @@ def _wire_asking(
     )
     events: dict[int, list[Any]] = {}
     for column in view.columns:
-        inputs = [view.asked, column.stored, column.chat, *column.sampling]
+        inputs = [view.asked, column.stored, column.shown, *column.sampling]
         asked = taken.then(_asks(column, comparing), inputs, column.changing, **on)
         again = column.again.click(
             _asks(column, comparing),
-            [column.refused, column.stored, column.chat, *column.sampling],
+            [column.refused, column.stored, column.shown, *column.sampling],
             column.changing,
             trigger_mode="once",
             **on,
@@ -168,15 +169,23 @@ def _wire_column(
     async def stopped(stored: Any) -> dict[Any, Any]:
         return column.apply(await comparing.settle(ColumnTab.read(stored)))
 
-    async def thumb(event: gr.LikeData, stored: Any) -> AsyncIterator[dict[Any, Any]]:
+    async def thumb(
+        event: gr.LikeData, stored: Any, shown: list[Message]
+    ) -> AsyncIterator[dict[Any, Any]]:
         index = event.index if isinstance(event.index, int) else event.index[0]
-        for change in await rating.press(ColumnTab.read(stored), index, _button(event)):
-            yield column.apply(change.but(tab=None))
+        message = shown[index] if 0 <= index < len(shown) else {}
+        # A second press takes Gradio's mark away, and not the rating: it is shown again.
+        value = rating_of(event.liked) or message.get("rating") or "up"
+        yield {column.chat: gr.update(feedback_value=[]), column.busy: gr.skip()}
+        change = await rating.press(ColumnTab.read(stored), shown, message.get("id", ""), value)
+        yield column.apply(change.but(tab=None, messages=change.messages or shown))
 
     column.stop.click(None, None, None, cancels=asking, api_visibility="private")
     ended = column.stop.click(stopped, column.stored, column.changing, **on)
     ended.then(_free(view), _busy(view), view.box, **on)
-    column.chat.like(thumb, column.stored, column.changing, trigger_mode="always_last", **on)
+    column.chat.like(
+        thumb, [column.stored, column.shown], column.changing, trigger_mode="always_last", **on
+    )
 
 
 def _wire_marks(view: CompareView, comparing: Comparing, on: dict[str, Any]) -> None:
@@ -190,7 +199,7 @@ def _wire_marks(view: CompareView, comparing: Comparing, on: dict[str, Any]) -> 
         values: dict[Any, Any] = view.tell(Notice())
         for column, lines in zip(columns, shown, strict=True):
             if lines is not None:
-                values[column.chat] = gr.update(value=lines)
+                values[column.chat] = gr.update(value=chat_messages(lines, view.texts))
         return values
 
     chats = [column.chat for column in view.columns]
@@ -203,7 +212,7 @@ def _wire_new(view: CompareView, on: dict[str, Any]) -> None:
         values: dict[Any, Any] = {view.mark: False, view.box: _submitting()}
         for column, each in zip(view.columns, stored, strict=True):
             tab = fresh(ColumnTab.read(each))
-            change = Change(tab=tab, messages=[], feedback=[], busy=False, notice=Notice())
+            change = Change(tab=tab, messages=[], busy=False, notice=Notice())
             values |= column.apply(change) | {column.figures: "", column.refused: None}
             values[column.again] = gr.update(visible=False)
         return values | view.tell(Notice())

@@ -15,7 +15,7 @@ from app.ui.browsing import Browsing
 from app.ui.client import ControllerClient
 from app.ui.language import load_texts
 from app.ui.rating import RatingHandlers
-from app.ui.screen import Change, Choice, Draft
+from app.ui.screen import Change, Choice, Draft, Edit
 from app.ui.tab import Tab
 from tests.app.ui.fake_controller import FakeController
 from tests.servers import running
@@ -52,14 +52,22 @@ class Page:
         changes = self.answering.send(self.tab, draft, shown, GREEDY)
         return [self.show(change) async for change in changes]
 
-    async def regenerate(self) -> list[Change]:
-        changes = self.answering.regenerate(self.tab, self.now.messages or [], GREEDY)
+    async def regenerate(self, answer_id: str | None = None) -> list[Change]:
+        changes = self.answering.regenerate(self.tab, self.now.messages or [], GREEDY, answer_id)
+        return [self.show(change) async for change in changes]
+
+    async def edit(self, edit: Edit) -> list[Change]:
+        changes = self.answering.edit(self.tab, edit, self.now.messages or [], GREEDY)
         return [self.show(change) async for change in changes]
 
     @property
     def texts(self) -> list[str]:
-        """The first part of each shown message."""
-        return [message["content"][0]["text"] for message in self.now.messages or []]
+        """The text of each shown message."""
+        return [message["text"] for message in self.now.messages or []]
+
+    def id_of(self, number: int) -> str:
+        """The id of a shown message."""
+        return (self.now.messages or [])[number]["id"]
 
 
 def said(change: Change) -> str:

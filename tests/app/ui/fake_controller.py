@@ -16,9 +16,12 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from app.errors import NotFound, StudioError
+from app.history import BranchRequest
 from app.protocol import (
     PERSON_HEADER,
     ChatRequest,
+    ExplainedWord,
+    Explanation,
     HeadRequest,
     ImageContent,
     ModelInfo,
@@ -31,6 +34,7 @@ from app.protocol import (
     StoredTurn,
     TextContent,
 )
+from app.queue_place import QueuePlace
 
 MODELS = (
     ModelInfo(id="second", sees="It sees **simple** drawn things."),
@@ -42,6 +46,7 @@ NOW = "2026-01-01T00:00:00Z"
 @dataclass
 class Question:
     id: str
+    conversation: str
     parent: str | None
     text: str
     images: list[StoredImage]
@@ -65,7 +70,8 @@ class FakeController:
     ``script`` are the words of the next answers, one list each, the last again and again.
     ``pause`` is the time between words, in seconds; with ``hold`` the model stops after its first
     word until ``go`` is set. ``refuse`` is answered instead of an answer, ``break_off`` ends the
-    stream after the first word, ``models`` are those that are served.
+    stream after the first word, ``models`` are those that are served, ``place`` is
+    told before the answer.
     """
 
     script: list[Sequence[str]] = field(default_factory=lambda: [("A ", "red ", "circle.")])
@@ -74,6 +80,7 @@ class FakeController:
     refuse: StudioError | None = None
     break_off: StudioError | None = None
     models: Sequence[ModelInfo] = MODELS
+    place: QueuePlace | None = None
     requests: list[ChatRequest] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     ratings: dict[tuple[str, str], Rating] = field(default_factory=dict)
@@ -92,6 +99,8 @@ class FakeController:
             ("POST", "/v1/chat/completions", self._chat),
             ("GET", "/api/conversations/{name}", self._conversation),
             ("POST", "/api/conversations/{name}/head", self._head),
+            ("POST", "/api/conversations/{name}/branch", self._branch),
+            ("GET", "/api/answers/{answer}/explanation", self._explain),
             ("POST", "/api/ratings", self._rate),
             ("DELETE", "/api/ratings/{answer}", self._unrate),
             ("GET", "/api/images/{sha256}", self._image),
@@ -143,6 +152,12 @@ class FakeController:
             created_at=NOW,
             answers=answers,
             chosen=chosen.id,
+            parent_answer_id=question.parent,
+            siblings=[
+                each.id
+                for each in self.questions.values()
+                if each.parent == question.parent and each.conversation == question.conversation
+            ],
         )
 
     async def _models(self) -> ModelList:
@@ -170,14 +185,20 @@ class FakeController:
         (message,) = request.messages
         images = []
         for part in message.parts:
-            if isinstance(part, ImageContent):
+            if isinstance(part, ImageContent) and part.image_url.url.startswith("stored:"):
+                sha256 = part.image_url.url.removeprefix("stored:")
+                assert sha256 in self.pictures
+                images.append(StoredImage(sha256=sha256, media_type="image/png", width=1, height=1))
+            elif isinstance(part, ImageContent):
                 data = base64.b64decode(part.image_url.url.split(",", 1)[1])
                 sha256 = hashlib.sha256(data).hexdigest()
                 self.pictures[sha256] = data
                 images.append(StoredImage(sha256=sha256, media_type="image/png", width=1, height=1))
         text = "\n".join(part.text for part in message.parts if isinstance(part, TextContent))
         parent = request.parent_answer_id or self.heads.get(conversation)
-        question = Question(f"q{next(self._numbers)}", parent, text, images)
+        if request.edit_of:
+            parent = self.questions[request.edit_of].parent
+        question = Question(f"q{next(self._numbers)}", conversation, parent, text, images)
         self.questions[question.id] = question
         return question
 
@@ -196,6 +217,8 @@ class FakeController:
 
         try:
             yield ": waiting in the queue\n\n"
+            if self.place:
+                yield self.place.to_comment()
             yield chunk({"role": "assistant", "content": ""})
             if self.break_off and not words:
                 answer.finish_reason, answer.error = "error", self.break_off.code
@@ -233,6 +256,17 @@ class FakeController:
     async def _head(self, name: str, request: HeadRequest, http: Request) -> StoredConversation:
         self.heads[name] = request.answer_id
         return self.view(name, http.headers[PERSON_HEADER])
+
+    async def _branch(self, name: str, request: BranchRequest, http: Request) -> StoredConversation:
+        answer = request.answer_id or self.questions[request.question_id or ""].answers[-1]
+        self.heads[name] = answer
+        return self.view(name, http.headers[PERSON_HEADER])
+
+    async def _explain(self, answer: str) -> Explanation:
+        if answer not in self.answers:
+            raise NotFound("There is no such answer.")
+        words = [ExplainedWord(text="Red", share=0.5, grids=[[[0.0, 1.0], [0.5, 0.0]]])]
+        return Explanation(model="second", views=[(0.0, 0.0, 1.0, 1.0)], words=words)
 
     async def _rate(self, request: RatingRequest, http: Request) -> Rating:
         person = http.headers[PERSON_HEADER]

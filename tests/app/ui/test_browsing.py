@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.protocol import ModelInfo
 from app.ui.browsing import NO_MODEL
-from app.ui.screen import Draft, Pager
+from app.ui.screen import Draft
 from app.ui.tab import Tab
 from tests.app.ui.conftest import Page, said
 from tests.app.ui.fake_controller import FakeController
@@ -26,12 +26,14 @@ async def test_a_first_visit_shows_an_empty_chat_and_what_the_model_sees(page: P
 async def test_a_reload_shows_everything_again(page: Page, fake: FakeController) -> None:
     fake.script = [("One.",), ("Two.",)]
     await page.ask("What?")
-    await page.rating.press(page.tab, 1, "Like")
+    first = page.tab.path[0]
+    page.show(await page.rating.press(page.tab, page.now.messages or [], first, "up"))
     await page.regenerate()
-    await page.browsing.step(page.tab, -1)
+    page.show(await page.browsing.walk(page.tab, answer_id=first))
     again = await page.browsing.open(Tab.read(page.tab.store()))
-    assert again.messages and again.messages[1]["content"][0]["text"] == "One."
-    assert again.feedback == ["Like"] and again.pager == Pager(1, 2)
+    assert again.messages
+    shown = again.messages[1]
+    assert (shown["text"], shown["rating"], len(shown["siblings"])) == ("One.", "up", 2)
 
 
 async def test_a_conversation_that_is_gone_gives_an_empty_chat(page: Page) -> None:
@@ -76,7 +78,7 @@ async def test_undo_puts_the_question_and_its_pictures_back_into_the_box(
     await page.ask("One?")
     await page.ask("Two?", str(picture))
     page.show(await page.browsing.undo(page.tab))
-    assert page.texts[::2] == ["One&#63;"]
+    assert page.texts[::2] == ["One?"]
     assert page.now.draft and page.now.draft.text == "Two?"
     (file,) = page.now.draft.files
     assert Path(file).read_bytes() == png()
@@ -95,23 +97,23 @@ async def test_undo_goes_back_from_what_this_tab_shows(page: Page, fake: FakeCon
     assert change.draft == Draft("One?") and change.messages == []
 
 
-async def test_the_pager_walks_between_answers_and_stops_at_the_ends(
-    page: Page, fake: FakeController
-) -> None:
+async def test_answers_are_walked_at_any_turn(page: Page, fake: FakeController) -> None:
     fake.script = [("One.",), ("Two.",), ("Three.",)]
     await page.ask("What?")
+    first = page.tab.path[0]
     await page.regenerate()
-    await page.regenerate()
-    seen = []
-    for step in (-1, -1, -1, +1):
-        page.show(await page.browsing.step(page.tab, step))
-        seen.append((page.texts[1], page.now.pager))
-    assert seen == [
-        ("Two.", Pager(2, 3)),
-        ("One.", Pager(1, 3)),
-        ("One.", Pager(1, 3)),
-        ("Two.", Pager(2, 3)),
-    ]
+    await page.ask("More?")
+    page.show(await page.browsing.walk(page.tab, answer_id=first))
+    assert page.texts == ["What?", "One."]
+    assert "Ask a question" in said(await page.browsing.walk(Tab.new(), answer_id=first))
+
+
+async def test_where_an_answer_looked_is_told_or_why_not(page: Page) -> None:
+    await page.ask("What?")
+    told = (await page.browsing.look(page.tab, page.tab.path[0])).insight
+    assert told and told.explanation and told.explanation.words[0].text == "Red"
+    refused = (await page.browsing.look(page.tab, "gone")).insight
+    assert refused and refused.explanation is None and refused.refused
 
 
 async def test_a_new_chat_leaves_the_former_one_stored(page: Page, fake: FakeController) -> None:

@@ -4,34 +4,43 @@ from __future__ import annotations
 
 import pytest
 
-from app.protocol import REASONS
-from app.ui.screen import REASONS_FOR, RatingPanel
+from app.protocol import REASONS, RatingValue
+from app.ui.screen import REASONS_FOR, Change, RatingPanel
 from tests.app.ui.conftest import Page, said
 from tests.app.ui.fake_controller import FakeController
 
 
-async def press(page: Page, message: int, button: str) -> None:
-    for change in await page.rating.press(page.tab, message, button):
-        page.show(change)
+async def press(page: Page, turn: int, value: RatingValue) -> Change:
+    answer = page.tab.path[turn] if page.tab.path else "none"
+    return page.show(await page.rating.press(page.tab, page.now.messages or [], answer, value))
+
+
+def marks(page: Page) -> list[RatingValue | None]:
+    """The ratings that the shown answers bear."""
+    return [message["rating"] for message in (page.now.messages or [])[1::2]]
+
+
+async def take_back(page: Page) -> None:
+    page.show(await page.rating.take_back(page.tab, page.now.messages or []))
 
 
 async def test_a_thumb_is_stored_and_its_reason_asked_for(page: Page, fake: FakeController) -> None:
     await page.ask("One?")
     await page.ask("Two?")
-    await press(page, 1, "Dislike")
+    await press(page, 0, "down")
     (rating,) = fake.ratings.values()
     assert (rating.answer_id, rating.value, rating.person) == (
         page.tab.path[0],
         "down",
         page.tab.person,
     )
-    assert page.now.feedback == ["Dislike", None]
+    assert marks(page) == ["down", None]
     assert page.now.panel == RatingPanel(rating)
 
 
 async def test_a_reason_and_a_comment_join_the_rating(page: Page, fake: FakeController) -> None:
     await page.ask("One?")
-    await press(page, 1, "Dislike")
+    await press(page, 0, "down")
     assert page.now.panel and page.now.panel.rating
     page.show(await page.rating.explain(page.tab, "wrong", " It is blue. "))
     (rating,) = fake.ratings.values()
@@ -43,11 +52,9 @@ async def test_the_same_thumb_twice_is_one_rating_with_its_reason(
     page: Page, fake: FakeController
 ) -> None:
     await page.ask("One?")
-    await press(page, 1, "Like")
+    await press(page, 0, "up")
     await page.rating.explain(page.tab, "correct", "")
-    changes = await page.rating.press(page.tab, 1, "")
-    assert [change.feedback for change in changes] == [[None], ["Like"]]
-    await press(page, 1, "Like")
+    await press(page, 0, "up")
     (rating,) = fake.ratings.values()
     assert (rating.value, rating.reason) == ("up", "correct")
 
@@ -56,37 +63,37 @@ async def test_a_double_click_leaves_what_is_being_written_alone(
     page: Page, fake: FakeController
 ) -> None:
     await page.ask("One?")
-    await press(page, 1, "Like")
-    again = await page.rating.press(page.tab, 1, "")
-    assert [change.panel for change in again] == [None, None]
-    assert again[-1].feedback == ["Like"] and len(fake.ratings) == 1
+    await press(page, 0, "up")
+    again = await press(page, 0, "up")
+    assert again.panel is None and marks(page) == ["up"] and len(fake.ratings) == 1
 
 
 async def test_another_button_changes_the_rating(page: Page, fake: FakeController) -> None:
     await page.ask("One?")
-    for button, value in [("Like", "up"), ("Dislike", "down"), ("Flag", "flag")]:
-        await press(page, 1, button)
+    values: tuple[RatingValue, ...] = ("up", "down", "flag")
+    for value in values:
+        await press(page, 0, value)
         assert [rating.value for rating in fake.ratings.values()] == [value]
-        assert page.now.feedback == [button]
+        assert marks(page) == [value]
 
 
 async def test_a_rating_can_be_taken_back(page: Page, fake: FakeController) -> None:
     await page.ask("One?")
-    await press(page, 1, "Like")
-    page.show(await page.rating.take_back(page.tab))
-    assert not fake.ratings and page.now.feedback == [None]
+    await press(page, 0, "up")
+    await take_back(page)
+    assert not fake.ratings and marks(page) == [None]
     assert page.now.panel == RatingPanel() and page.tab.rated is None
 
 
 async def test_a_rating_that_cannot_be_stored_is_said_and_unmarked(page: Page) -> None:
     await page.ask("One?")
     page.rating._client._http.base_url = "http://127.0.0.1:9"
-    first, second = await page.rating.press(page.tab, 1, "Like")
-    assert "does not answer" in said(first) and second.feedback == [None]
+    change = await press(page, 0, "up")
+    assert "does not answer" in said(change) and marks(page) == [None]
 
 
 async def test_an_answer_in_work_cannot_be_rated_yet(page: Page, fake: FakeController) -> None:
-    change, _ = await page.rating.press(page.tab, 1, "Like")
+    change = await press(page, 0, "up")
     assert change.notice and not fake.ratings
 
 

@@ -90,13 +90,13 @@ async def test_marks_are_put_on_the_last_answers_and_taken_off(
         assert isinstance(done.tab, ColumnTab)
         columns.append(done.tab)
     shown = await comparing.mark([*columns, COLUMN], True)
-    texts = [lines[-1]["content"][0]["text"] for lines in shown if lines]
+    texts = [lines[-1]["html"] for lines in shown if lines]
     assert texts == [
         f'<p class="differing">A <mark>{colour}</mark> *circle*.</p>' for colour in ("red", "blue")
     ]
     assert shown[2] is None
     plain = await comparing.mark(columns, False)
-    assert [lines[-1]["content"][0]["text"] for lines in plain if lines] == [
+    assert [lines[-1]["text"] for lines in plain if lines] == [
         "A red *circle*.",
         "A blue *circle*.",
     ]
