@@ -65,6 +65,16 @@ def rating_of(button: bool | str) -> RatingValue | None:
     return next((value for value, name in THUMBS.items() if name == button), None)
 
 
+def question(text: str, urls: Sequence[str]) -> ChatMessage:
+    """What a person said: the pictures in a row, then the words."""
+    return _question({"role": "user", "text": text, "pictures": list(urls)})
+
+
+def answer(text: str, note: str = "") -> ChatMessage:
+    """What a model said, and a note under it on how it ended."""
+    return _answer({"role": "assistant", "text": text}, note)
+
+
 def note_on(message: Message, texts: Texts) -> str:
     """What is to be said about how an answer ended; empty for an ordinary end."""
     finish = message.get("finish", "stop")

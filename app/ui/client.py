@@ -167,12 +167,12 @@ class ControllerClient:
         """Make the newest end of a question's or an answer's branch the end of the path."""
         path = f"/api/conversations/{conversation_id}/branch"
         body = BranchRequest(question_id=question_id, answer_id=answer_id)
-        return await self._call(StoredConversation, "POST", path, person=person, body=body)
+        return await self.call(StoredConversation, "POST", path, person=person, body=body)
 
     async def explanation(self, person: str, answer_id: str) -> Explanation:
         """Where a stored answer looked, word by word; takes as long as reading it does."""
         path = f"/api/answers/{answer_id}/explanation"
-        return await self._call(Explanation, "GET", path, person=person, timeout=self._answering)
+        return await self.call(Explanation, "GET", path, person=person, timeout=self._answering)
 
     async def rate(self, person: str, rating: RatingRequest) -> Rating:
         """Store or change the person's rating of an answer."""

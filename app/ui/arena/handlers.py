@@ -17,7 +17,7 @@ from app.battle_protocol import (
     VoteRequest,
 )
 from app.errors import NotFound, StudioError
-from app.ui import messages
+from app.ui import chatbot, messages
 from app.ui.answering import compose
 from app.ui.arena.client import ArenaClient
 from app.ui.arena.screen import (
@@ -69,7 +69,7 @@ class ArenaHandlers:
         except StudioError as error:
             yield failed(error)
             return
-        asked = messages.question(draft.text, [messages.upload_url(file) for file in draft.files])
+        asked = chatbot.question(draft.text, [messages.upload_url(file) for file in draft.files])
         if tab.battle:
             events = self._client.go_on(person, tab.battle, message)
         else:
@@ -180,6 +180,6 @@ def _followed(
             case BattleDone():
                 pass
     if any(isinstance(event, SideText) for event in batch):
-        left, right = ([messages.answer(texts[side])] for side in ("left", "right"))
+        left, right = ([chatbot.answer(texts[side])] for side in ("left", "right"))
         change = change.but(shown=Shown([*before.left, *left], [*before.right, *right]))
     return tab, change

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.battle_protocol import Battle, BattleTurn, Models, Side, SideAnswer, Vote, VoteRequest
 from app.errors import StudioError
-from app.ui import messages
+from app.ui import chatbot, messages
+from app.ui.chatbot import ChatMessage
 from app.ui.language import Texts
-from app.ui.messages import ChatMessage
 from app.ui.screen import Draft, Notice
 
 
@@ -148,8 +148,8 @@ def _side(battle: Battle, side: Side, texts: Texts) -> list[ChatMessage]:
     for turn in battle.turns:
         urls = [messages.picture_url(image.sha256) for image in turn.images]
         answer = turn.left if side == "left" else turn.right
-        lines.append(messages.question(turn.text, urls))
-        lines.append(messages.answer(answer.text, note_on(answer, texts)))
+        lines.append(chatbot.question(turn.text, urls))
+        lines.append(chatbot.answer(answer.text, note_on(answer, texts)))
     return lines
 
 

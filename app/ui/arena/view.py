@@ -10,9 +10,9 @@ import gradio as gr
 
 from app.battle_protocol import SideModel, VoteChoice
 from app.ui.arena.screen import ArenaChange, Ballot, Shown
+from app.ui.chatbot import ChatMessage
 from app.ui.examples import Example
 from app.ui.language import Texts
-from app.ui.messages import ChatMessage
 from app.ui.navigation import ARENA, build_top
 from app.ui.parts import build_box
 from app.ui.view import STORAGE_KEY, STORAGE_SECRET, notice_html
