@@ -28,7 +28,7 @@ tiny: $(RUNTIME)
 
 # One thread per process: the tests start several, and the models in them are tiny.
 test: $(DEVELOPMENT)
-	@CHROMIUM="$$(.ci/chromium)" && export CHROMIUM && \
+	@CHROMIUM="$$(.ci/chromium)" && export CHROMIUM && .ci/postgresql && \
 		OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} exec $(PY) -m pytest $(ARGS)
 
 lint: $(DEVELOPMENT)

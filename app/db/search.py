@@ -127,6 +127,13 @@ def drop_triggers(connection: Connection) -> None:
         connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
 
 
+def drop_index(connection: Connection) -> None:
+    """Drop the index whole."""
+    drop_triggers(connection)
+    for name in TABLES:
+        connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
+
+
 def terms_of(query: str) -> list[str]:
     """The words that are looked for, all of which must be found.
 

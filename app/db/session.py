@@ -12,7 +12,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DatabaseError,
@@ -21,7 +21,7 @@ from sqlalchemy.exc import (
     OperationalError,
 )
 
-from app.db.search import drop_triggers, ensure_index
+from app.db.search import drop_index, drop_triggers, ensure_index
 from app.errors import DatabaseBusy, StorageFailed, StudioError
 
 BUSY_SECONDS = 5.0
@@ -43,7 +43,7 @@ def open_database(url: str, busy_seconds: float = BUSY_SECONDS) -> Engine:
             event.listen(engine, "connect", _sqlite_settings)
             event.listen(engine, "begin", _sqlite_begin)
         else:
-            engine = create_engine(url, pool_pre_ping=True)
+            engine = create_engine(url, pool_pre_ping=True, **_waiting(parsed, busy_seconds))
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise StorageFailed(
             f"The database URL cannot be used: {error}.",
@@ -72,7 +72,9 @@ def _migrate(engine: Engine, step: Callable[[Config, str], None], revision: str)
         config.attributes["connection"] = connection
         newest = ScriptDirectory.from_config(config).get_current_head()
         is_sqlite = connection.dialect.name == "sqlite"
-        if is_sqlite and _revision_of(connection) != newest:
+        if is_sqlite and step is command.downgrade:
+            drop_index(connection)  # older programs do not know it; newer ones make it anew
+        elif is_sqlite and _revision_of(connection) != newest:
             drop_triggers(connection)
         step(config, revision)
         if is_sqlite and _revision_of(connection) == newest:
@@ -98,6 +100,13 @@ def database_errors() -> Iterator[None]:
         raise StorageFailed(f"The database cannot be used: {error.orig}.") from error
     except DatabaseError as error:
         raise StorageFailed(f"The database cannot be used: {error.orig}.") from error
+
+
+def _waiting(url: URL, busy_seconds: float) -> dict[str, Any]:
+    """PostgreSQL waits for a lock for ever, unless it is told for how long."""
+    if url.get_backend_name() != "postgresql":
+        return {}
+    return {"connect_args": {"options": f"-c lock_timeout={int(busy_seconds * 1000)}"}}
 
 
 def _make_folder(database: str | None) -> None:

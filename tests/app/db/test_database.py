@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.exc import IntegrityError
 
-import app.db.people_models  # noqa: F401 -- its tables join those of Base
+import app.db.battles
+import app.db.people_models  # noqa: F401 -- their tables join those of Base
 from app.controller.api import create_app
 from app.db.models import Base
 from app.db.records import AnswerSource, NewTurn, Outcome
-from app.db.session import open_database, upgrade
+from app.db.session import downgrade, open_database, upgrade
 from app.db.store import Store
 from app.errors import DatabaseBusy, NotFound, StorageFailed
 from app.pictures import Picture
@@ -25,47 +26,74 @@ SOURCE = AnswerSource(ModelInfo(id="m", revision="r", precision="32bit", templat
 PICTURE = Picture(b"bytes", "image/png", 2, 3, "ab" * 32)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(open_database(f"sqlite:///{tmp_path / 'x.db'}", 0.2), tmp_path / "images")
-
-
-def test_the_migrations_make_the_tables_of_the_models(tmp_path: Path) -> None:
-    engine = open_database(f"sqlite:///{tmp_path / 'x.db'}")
+def test_the_migrations_make_the_tables_of_the_models(database_url: str) -> None:
+    engine = open_database(database_url)
     with engine.connect() as connection:
         # The search index is no table of the models: app/db/search.py makes it.
         named = {"include_name": lambda name, kind, _: not str(name).startswith("search_")}
         context = MigrationContext.configure(connection, opts=named)
         assert compare_metadata(context, Base.metadata) == []
-        assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
-        assert connection.scalar(text("PRAGMA foreign_keys")) == 1
+        if engine.dialect.name == "sqlite":
+            assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
+            assert connection.scalar(text("PRAGMA foreign_keys")) == 1
     engine.dispose()
 
 
-def test_rows_of_the_oldest_version_survive(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'x.db'}"
-    old = create_engine(url)
+OLDEST = (
+    "INSERT INTO conversations VALUES ('conv_1', 'p', 'Old', 'm', 'ans_1', 'a', 'b')",
+    "INSERT INTO questions VALUES ('q_1', 'conv_1', NULL, 'What?', 'a')",
+    "INSERT INTO images VALUES ('sha', 'image/png', 1, 1, 1, 'a')",
+    "INSERT INTO question_images VALUES ('q_1', 0, 'sha')",
+    "INSERT INTO answers VALUES ('ans_1', 'q_1', 'Red.', 'm', 'r', '32bit', 't', '{}', 'stop',"
+    " NULL, 1, 1, 0.1, 0.2, 'a')",
+    "INSERT INTO ratings VALUES ('rat_1', 'ans_1', 'p', 'up', NULL, NULL, 'a', 'b')",
+)
+"""A row of every table of the first version."""
+
+
+def test_rows_of_the_oldest_version_survive_the_way_up_and_down(
+    database_url: str, tmp_path: Path
+) -> None:
+    old = create_engine(database_url)
     upgrade(old, "0001")
     with old.begin() as connection:
-        connection.execute(
-            text("INSERT INTO conversations VALUES ('conv_1', 'p', 'Old', 'm', NULL, 'a', 'b')")
-        )
-    old.dispose()
-    engine = open_database(url)
-    store = Store(engine, tmp_path / "images")
+        for row in OLDEST:
+            connection.execute(text(row))
+    store = Store(open_database(database_url), tmp_path / "images")
     assert [entry.title for entry in store.history.page("p").conversations] == ["Old"]
+    assert store.conversation("p", "conv_1").turns[0].answers[0].rating is not None
+    store.close()
+    downgrade(old, "0001")
+    with old.connect() as connection:
+        assert connection.scalar(text("SELECT value FROM ratings")) == "up"
+        assert connection.scalar(text("SELECT text FROM answers")) == "Red."
+    downgrade(old, "base")
+    assert inspect(old).get_table_names() == ["alembic_version"]
+    old.dispose()
+
+
+def test_foreign_keys_and_unique_keys_are_enforced(store: Store) -> None:
+    wrong = (
+        "INSERT INTO ratings VALUES ('r', 'no such answer', 'p', 'up', NULL, NULL, 'a', 'b')",
+        "INSERT INTO arena_state VALUES (1, 'another', 0)",
+    )
+    for row in wrong:
+        with pytest.raises(IntegrityError), store.database.writing() as session:
+            session.execute(text(row))
     store.close()
 
 
-def test_everything_that_made_an_answer_is_a_row(store: Store, tmp_path: Path) -> None:
+def test_everything_that_made_an_answer_is_a_row(store: Store) -> None:
     begun = store.begin_turn(NewTurn("p", "What?", (PICTURE,)), SOURCE)
     store.save_answer(begun.answer_id, Outcome("Red.", "stop", None, 10, 2, 0.1, 0.2))
-    store.close()
-    rows = sqlite3.connect(tmp_path / "x.db").execute(
-        "SELECT model, revision, precision, template, parameters, text, prompt_tokens, "
-        "completion_tokens, first_token_seconds, total_seconds FROM answers"
+    query = text(
+        "SELECT model, revision, precision, template, CAST(parameters AS VARCHAR(100)), text, "
+        "prompt_tokens, completion_tokens, first_token_seconds, total_seconds FROM answers"
     )
-    assert list(rows) == [("m", "r", "32bit", "t", '{"seed": 1}', "Red.", 10, 2, 0.1, 0.2)]
+    with store.database.reading() as session:
+        (row,) = session.execute(query).all()
+    assert tuple(row) == ("m", "r", "32bit", "t", '{"seed": 1}', "Red.", 10, 2, 0.1, 0.2)
+    store.close()
 
 
 def test_an_answer_that_has_ended_is_never_written_again(store: Store) -> None:
@@ -101,13 +129,18 @@ def test_unfinished_answers_of_a_crash_are_closed(store: Store) -> None:
     store.close()
 
 
-def test_a_locked_database_is_busy_not_broken(store: Store, tmp_path: Path) -> None:
-    other = sqlite3.connect(tmp_path / "x.db", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(DatabaseBusy, match="locked"):
-        store.begin_turn(NewTurn("p", "What?"), SOURCE)
-    other.execute("ROLLBACK")
-    other.close()
+def test_a_locked_database_is_busy_not_broken(database_url: str, tmp_path: Path) -> None:
+    store = Store(open_database(database_url, 0.2), tmp_path / "images")
+    other = create_engine(database_url)
+    lock = {
+        "sqlite": "BEGIN IMMEDIATE",
+        "postgresql": "LOCK TABLE conversations IN EXCLUSIVE MODE",
+    }[other.dialect.name]
+    with other.connect() as connection:
+        connection.exec_driver_sql(lock)
+        with pytest.raises(DatabaseBusy, match="locked"):
+            store.begin_turn(NewTurn("p", "What?"), SOURCE)
+    other.dispose()
     store.begin_turn(NewTurn("p", "What?"), SOURCE)
     store.close()
 
