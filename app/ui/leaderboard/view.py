@@ -8,8 +8,9 @@ from typing import Any
 
 import gradio as gr
 
-from app.leaderboard_protocol import Choices, Leaderboard, Slice
+from app.leaderboard_protocol import Choices, Evaluations, Leaderboard, Slice
 from app.ui.language import Texts
+from app.ui.leaderboard.evaluated import evaluations_html
 from app.ui.leaderboard.matrix import matrix_html
 from app.ui.leaderboard.plots import days_html, position_html
 from app.ui.leaderboard.standings import standings_html
@@ -64,7 +65,6 @@ class BoardView:
             ):
                 controls = _controls(texts)
             board = gr.HTML(elem_id="board-votes")
-            # The report of an evaluation beside the votes; empty until there is one.
             evaluation = gr.HTML(elem_id="board-evaluation")
         refresh = gr.Timer(REFRESH_SECONDS)
         return cls(texts, controls, notice, board, evaluation, refresh)
@@ -83,6 +83,10 @@ class BoardView:
             self.board: board_html(board, self.texts),
             **self._choices(board.choices, board.slice),
         }
+
+    def show_evaluations(self, evaluations: Evaluations) -> dict[Any, Any]:
+        """What benchmarks say, below the votes."""
+        return {self.evaluation: evaluations_html(evaluations, self.texts)}
 
     def tell(self, notice: Notice) -> dict[Any, Any]:
         """What went wrong; what was shown before stays."""

@@ -8,7 +8,7 @@ import gradio as gr
 
 from app.errors import StudioError
 from app.ui.client import ControllerClient
-from app.ui.leaderboard.client import fetch_leaderboard
+from app.ui.leaderboard.client import fetch_evaluations, fetch_leaderboard
 from app.ui.leaderboard.view import BoardView, slice_of
 from app.ui.screen import Notice
 
@@ -25,7 +25,14 @@ def wire_leaderboard(page: gr.Blocks, view: BoardView, controller: ControllerCli
         except StudioError as error:
             return view.tell(Notice(error=error))
 
+    async def evaluated() -> dict[Any, Any]:
+        try:
+            return view.show_evaluations(await fetch_evaluations(controller))
+        except StudioError as error:
+            return view.tell(Notice(error=error))
+
     parts = view.controls.parts
+    page.load(evaluated, None, [view.notice, view.evaluation], **on)
     gr.on([page.load, view.refresh.tick], shown, parts, view.changing, **on)
     chosen = [part.input for part in parts]
     gr.on(chosen, shown, parts, view.changing, trigger_mode="always_last", **on)
