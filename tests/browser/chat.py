@@ -27,7 +27,7 @@ class Chat:
         self.stop = page.get_by_role("button", name="Stop", exact=True)
         self.thumbnails = page.locator("#box .thumbnail-item")
         self.notice = page.get_by_role("alert").filter(has_not=page.get_by_role("button"))
-        self.model = page.get_by_label("Model")
+        self.model = page.get_by_role("combobox", name="Model")
         self.rating = page.locator("#rating")
 
     def open(self) -> Chat:

@@ -111,7 +111,7 @@ def test_a_new_chat_begins_empty_and_leaves_the_former_one_stored(
     expect(chat.answers).to_have_count(0)
     chat.ask("Something else?")
     assert len(studio.backend.seen[-1].messages) == 1
-    chat.page.get_by_role("button", name="Clear").click()
+    chat.page.get_by_role("button", name="New chat").click()
     expect(chat.answers).to_have_count(0)
     expect(chat.page).to_have_url(f"{studio.url}/")
     chat.reload()
@@ -145,11 +145,12 @@ def test_settings_reach_the_model(chat: Chat, studio: Studio) -> None:
 
 def test_an_example_works_at_a_click(chat: Chat, studio: Studio) -> None:
     example = chat.log.get_by_role("button", name="Example 1")
-    expect(example.get_by_role("img")).to_be_visible()
+    expect(example.locator("img")).to_be_visible()
     studio.backend.gate = threading.Semaphore(1)
     example.click()
     expect(chat.answers).to_have_text("A")
     picture = chat.questions.get_by_role("img")
+    expect(picture).to_be_visible()
     assert picture.evaluate("picture => picture.decode().then(() => picture.naturalWidth)") > 0
     studio.backend.gate.release(10)
     expect(chat.answers).to_have_text("A red circle.")
