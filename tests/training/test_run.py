@@ -278,6 +278,7 @@ def test_packed_and_padded_and_live_and_kept_are_the_same(world: Path, tmp_path:
     assert found[0] == pytest.approx(found[2], abs=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # Dynamo looks at all tensors
 def test_compiled_it_is_the_same(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
