@@ -1,4 +1,5 @@
 // Votes by keys: arrows or 1 to 4, while no text is being written and no list of choices has focus.
+// In an empty message box, which has focus after a question, arrows have nothing else to do.
 
 (() => {
   const votes = {
@@ -18,7 +19,9 @@
   window.addEventListener("keydown", (event) => {
     const choice = votes[event.key];
     if (!choice || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-    if (writes(document.activeElement)) return;
+    const focused = document.activeElement;
+    const idle = focused?.matches?.("textarea") && !focused.value && event.key.startsWith("Arrow");
+    if (writes(focused) && !idle) return;
     const button = document.querySelector(`#vote-${choice}`);
     if (!button || button.disabled) return;
     event.preventDefault();
