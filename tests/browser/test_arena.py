@@ -1,0 +1,72 @@
+"""Compare, arena and leaderboard in a real browser, at both widths and in both schemes."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.chat import OUTPUT
+from tests.browser.conftest import Studio, Visitors
+
+SIZES = {
+    "wide-light": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"},
+    "narrow-dark": {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"},
+}
+
+
+def opened(visitors: Visitors, url: str, size: str) -> Page:
+    """A page other than the chat, whose errors fail the test."""
+    page = visitors.context(**SIZES[size]).new_page()
+    page.on("pageerror", lambda error: visitors.complaints.append(str(error)))
+    page.goto(url)
+    return page
+
+
+def fits(page: Page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_blind_battle_is_voted_on_by_a_key_and_counts(
+    visitors: Visitors, studio: Studio, size: str
+) -> None:
+    studio.backend.words, studio.other.words = ("A red ", "circle."), ("It is ", "green.")
+    page = opened(visitors, f"{studio.url}/arena", size)
+    page.get_by_role("button", name="What colour is the star?").first.click()
+    ballot = page.get_by_role("button", name="A is better")
+    expect(ballot).to_be_enabled()
+    for words in ("A red circle.", "It is green."):
+        expect(page.get_by_text(words).first).to_be_visible()
+    assert not page.get_by_text("scripted", exact=True).count(), "a name before the vote"
+    page.get_by_label("Your message").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_text("You voted: A is better.")).to_be_visible()
+    for name in ("scripted", "other"):
+        expect(page.get_by_text(name, exact=True).first).to_be_visible()
+    fits(page)
+    page.screenshot(path=OUTPUT / f"arena-{size}.png")
+    assert studio.rows("select choice from votes") == [("left",)]
+
+    page.goto(f"{studio.url}/leaderboard")
+    expect(page.get_by_text("1 counted votes of 1.")).to_be_visible()
+    expect(page.get_by_role("table").first).to_contain_text("scripted")
+    fits(page)
+    page.screenshot(path=OUTPUT / f"leaderboard-{size}.png")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_two_checkpoints_answer_side_by_side(visitors: Visitors, studio: Studio, size: str) -> None:
+    studio.other.words = ("Something ", "else.")
+    page = opened(visitors, f"{studio.url}/compare", size)
+    box = page.get_by_label("Your message")
+    box.fill("What is it?")
+    box.press("Enter")
+    for words in ("A red circle.", "Something else."):
+        expect(page.get_by_text(words).first).to_be_visible()
+    expect(page.get_by_text("First token")).to_have_count(2)
+    fits(page)
+    page.screenshot(path=OUTPUT / f"compare-{size}.png")
+    page.get_by_role("button", name="Continue as a chat").first.or_(
+        page.get_by_role("link", name="Continue as a chat").first
+    ).first.click()
+    expect(page.get_by_role("log").get_by_test_id("bot")).to_have_text("A red circle.")
