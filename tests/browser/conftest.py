@@ -121,7 +121,7 @@ class Studio:
         models = [self.backend.info, self.other.info]
         status = WorkerStatus(worker_id="w1", url=self.settings.worker_address, models=models)
         address = f"{self.settings.controller_address}/internal/workers"
-        reply = httpx.post(address, json=status.model_dump(), trust_env=False)
+        reply = httpx.post(address, json=status.model_dump(), trust_env=False, timeout=60)
         assert reply.is_success, reply.text
 
 
