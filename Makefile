@@ -27,9 +27,10 @@ tiny: $(RUNTIME)
 	@exec $(PY) -m training.tiny $(if $(QUICK),--quick) $(ARGS)
 
 # One thread per process: the tests start several, and the models in them are tiny.
+# ARGS="-n 0 tests/FILE" runs one file as it is.
 test: $(DEVELOPMENT)
 	@CHROMIUM="$$(.ci/chromium)" && export CHROMIUM && .ci/postgresql && \
-		OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} exec $(PY) -m pytest $(ARGS)
+		OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} exec $(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(DEVELOPMENT)
 	@$(PY) -m ruff check .

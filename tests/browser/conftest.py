@@ -147,8 +147,10 @@ def studio(tmp_path: Path) -> Iterator[Studio]:
     studio.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A browser per module: while its driver is there, its loop runs in this thread, and no other
+    test in the process could run one."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     assert found, "no Chromium: run the tests with make test, or name one in CHROMIUM"
