@@ -43,8 +43,11 @@ WEB = ("fastapi", "starlette", "uvicorn", "gradio", "httpx")
 ALLOWED: dict[str, tuple[str, ...]] = {
     "llava_core": (),
     "training": ("llava_core",),
+    "training.endpoint": (),
     "app": ("app",),
     "app.commands": ("app", "llava_core.preferences"),
+    # A judge is asked as teachers and other judges are; training.endpoint stands on its own.
+    "app.commands.judge_battles": ("app", "training.endpoint"),
     "app.errors": (),
     "app.http": ("app.errors", "app.protocol", "app.settings"),
     "app.ports": ("app.errors",),

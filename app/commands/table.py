@@ -21,7 +21,10 @@ from typing import Protocol, cast
 from app.flags import Parser, add_settings, settings_from
 from app.settings import Settings
 
-NAMES: tuple[str, ...] = ("user", "forget", "backup", "restore", "export", "leaderboard")
+NAMES: tuple[str, ...] = (
+    *("user", "forget", "backup", "restore"),
+    *("export", "leaderboard", "judge-battles"),
+)
 """All commands, in the order in which help lists them."""
 DATABASE = ("data_dir", "database_url")
 """The settings of a command that opens the database."""

@@ -10,6 +10,9 @@ from sqlalchemy.orm import Session
 from app.db.battles import Battle, BattleAnswer
 from app.db.models import Answer, Conversation, Image, Question, QuestionImage, Rating, Share
 
+DELETED = "(deleted)"
+"""Title of a battle whose conversations are gone."""
+
 
 def delete_conversations(session: Session, ids: Sequence[str]) -> list[tuple[str, str]]:
     """Delete conversations with questions, answers, ratings and links to them.
@@ -42,7 +45,7 @@ def _leave_battles(session: Session, ids: Sequence[str], answers: Select[str]) -
     )
     for side in (Battle.left_conversation_id, Battle.right_conversation_id):
         session.execute(
-            update(Battle).where(side.in_(ids)).values({side: None, Battle.title: "(deleted)"})
+            update(Battle).where(side.in_(ids)).values({side: None, Battle.title: DELETED})
         )
 
 

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.access import USER_PREFIX
+from app.db.battle_store import OWNER
 from app.db.battles import ArenaState, Battle, Vote
 from app.db.database import Database
-from app.db.deleting import delete_conversations
+from app.db.deleting import DELETED, delete_conversations
 from app.db.models import Conversation, Image, Rating
 from app.db.people_models import ApiKey, LoginSession, PersonConsent, User
 from app.db.pictures import PictureFiles
@@ -52,13 +53,15 @@ class Forgetting:
         """What :meth:`forget` would delete."""
         with self._database.reading() as session:
 
-            def number(table: type[Conversation] | type[Rating] | type[Battle]) -> int:
+            def number(table: type[Rating] | type[Battle]) -> int:
                 of_person = select(func.count()).where(table.person == person)
                 return session.scalar(of_person) or 0
 
+            conversations = select(func.count()).where(_conversations_of(person))
+
             mine = select(func.count()).where(Vote.voter == _voter(session, person))
             return Traces(
-                conversations=number(Conversation),
+                conversations=session.scalar(conversations) or 0,
                 ratings=number(Rating),
                 votes=session.scalar(mine) or 0,
                 battles=number(Battle),
@@ -69,14 +72,14 @@ class Forgetting:
     def forget(self, person: str) -> Traces:
         """Delete everything of a person; returns what that was.
 
-        Votes stay for the statistics, under another voter that leads to nobody, without reasons.
-        It can be run again where it has been interrupted.
+        Votes and battles stay for the statistics, under a voter and a person that lead to nobody,
+        without reasons, titles and text. It can be run again where it has been interrupted.
         """
         traces = self.traces(person)
         # The account goes first, so that nothing new comes while the rest is deleted.
         with self._database.writing() as session:
             _delete_account(session, _name(person))
-        while ids := self._some(Conversation.person == person):
+        while ids := self._some(_conversations_of(person)):
             self._delete(ids)
         with self._database.writing() as session:
             session.execute(delete(Rating).where(Rating.person == person))
@@ -87,7 +90,14 @@ class Forgetting:
                 .where(Vote.voter == _voter(session, person))
                 .values(voter=nobody, reason=None, key=None)
             )
-            session.execute(update(Battle).where(Battle.person == person).values(person=FORGOTTEN))
+            # What a judge has said of the person's pictures and questions goes, too.
+            theirs = select(Battle.id).where(Battle.person == person)
+            session.execute(update(Vote).where(Vote.battle_id.in_(theirs)).values(reason=None))
+            session.execute(
+                update(Battle)
+                .where(Battle.person == person)
+                .values(person=FORGOTTEN, title=DELETED)
+            )
         return traces
 
     def delete_unused(self, days: float, now: datetime | None = None) -> int:
@@ -105,14 +115,20 @@ class Forgetting:
         with self._database.reading() as session:
             self._files.tidy(lambda sha256: session.get(Image, sha256) is not None)
 
-    def _some(self, which: object) -> Sequence[str]:
+    def _some(self, which: ColumnElement[bool]) -> Sequence[str]:
         with self._database.reading() as session:
-            chosen = select(Conversation.id).where(which).limit(AT_ONCE)  # type: ignore[arg-type]
+            chosen = select(Conversation.id).where(which).limit(AT_ONCE)
             return session.scalars(chosen).all()
 
     def _delete(self, ids: Sequence[str]) -> None:
         with self._files.deleting() as take_out, self._database.writing() as session:
             take_out(delete_conversations(session, ids))
+
+
+def _conversations_of(person: str) -> ColumnElement[bool]:
+    """The person's own, and those of battles that they have not voted on, which hide theirs."""
+    hidden = select(literal(OWNER) + Battle.id).where(Battle.person == person)
+    return or_(Conversation.person == person, Conversation.person.in_(hidden))
 
 
 def _name(person: str) -> str:

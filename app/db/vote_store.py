@@ -63,20 +63,27 @@ class VoteStore:
             session.flush()
             return VoteResult(vote=vote_view(session, vote), models=models_view(battle))
 
-    def cast_as_judge(self, judge: str, battle_id: str, request: VoteRequest) -> VoteView:
-        """Store or change a judge's vote; names stay hidden from the person."""
+    def cast_as_judge(
+        self, judge: str, battle_id: str, request: VoteRequest, turns: int | None = None
+    ) -> VoteView:
+        """Store or change a judge's vote; names stay hidden from the person.
+
+        Raises :class:`VoteClosed` where the battle has other than the ``turns`` that were judged.
+        """
         with self._database.writing() as session:
             state = lock_arena(session)
             battle = session.get(Battle, battle_id)
             if battle is None:
                 raise NotFound(f"There is no battle {battle_id!r}.")
+            if turns not in (None, battle.turns):
+                raise VoteClosed(f"The battle has {battle.turns} turns now, not {turns}.")
             vote = self._store(session, state, battle, Ballot(battle_id, judge, "judge", request))
             session.flush()
             return vote_view(session, vote)
 
     def _store(self, session: Session, state: ArenaState, battle: Battle, ballot: Ballot) -> Vote:
         standing = _standing(session, ballot)
-        if standing is not None and _is_repeated(session, standing, ballot):
+        if standing is not None and _is_repeated(session, standing, ballot, battle.turns):
             return standing
         if standing is not None and ballot.voter_kind == "person" and standing.turn < battle.turns:
             raise VoteClosed("The next turn has begun, so the vote cannot be changed any more.")
@@ -155,7 +162,7 @@ def _standing(session: Session, ballot: Ballot) -> Vote | None:
     return found
 
 
-def _is_repeated(session: Session, standing: Vote, ballot: Ballot) -> bool:
+def _is_repeated(session: Session, standing: Vote, ballot: Ballot, turns: int) -> bool:
     request = ballot.request
     if request.key is not None:
         seen = select(Vote.id).where(
@@ -165,6 +172,8 @@ def _is_repeated(session: Session, standing: Vote, ballot: Ballot) -> bool:
         )
         if session.scalar(seen) is not None:
             return True
+    if ballot.voter_kind == "judge" and standing.turn != turns:
+        return False  # it has judged the further turn, too
     reason = (request.reason or "").strip() or None
     return standing.choice == request.choice and standing.reason == reason
 

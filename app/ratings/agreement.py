@@ -23,12 +23,21 @@ def voters_agreement(columns: Columns, chosen: Bools) -> Agreement:
 
 
 def judge_agreement(columns: Columns, people: Bools, judges: Bools) -> Agreement | None:
-    """A person's and a judge's votes on the same battles; None where no judge has voted."""
+    """A person's and a judge's votes on the same battles; None where no judge has voted.
+
+    Each judge is compared with people on its own: two judges that agree say nothing of people.
+    """
     if not judges.any():
         return None
-    both = np.intersect1d(columns.battle[people], columns.battle[judges])
-    chosen = (people | judges) & np.isin(columns.battle, both)
-    return agreement(_numbered(columns.battle[chosen][:, None]), says(columns, chosen))
+    keys, said = [], []
+    for judge in np.unique(columns.voter[judges]).tolist():
+        of_judge = judges & (columns.voter == judge)
+        both = np.intersect1d(columns.battle[people], columns.battle[of_judge])
+        chosen = (people | of_judge) & np.isin(columns.battle, both)
+        battles = columns.battle[chosen]
+        keys.append(np.stack([np.full(len(battles), judge), battles], axis=1))
+        said.append(says(columns, chosen))
+    return agreement(_numbered(np.concatenate(keys)), np.concatenate(said))
 
 
 def says(columns: Columns, chosen: Bools) -> Ints:

@@ -19,8 +19,10 @@ WHY_NOT = {
 
 def agreement_html(agreement: Agreement, judge: Agreement | None, texts: Texts) -> str:
     """How often votes on the same question agree; judges beside people where there are any."""
-    shown = _agreement(agreement, "board.voters_agree", texts)
-    return shown + (_agreement(judge, "board.judges_agree", texts) if judge else "")
+    shown = _agreement(agreement, "board.voters_agree", "board.no_agreement", texts)
+    if judge is not None:
+        shown += _agreement(judge, "board.judges_agree", "board.no_judged", texts)
+    return shown
 
 
 def not_counted_html(board: Leaderboard, texts: Texts) -> str:
@@ -43,9 +45,9 @@ def not_counted_html(board: Leaderboard, texts: Texts) -> str:
     return shown + _marked(board, texts)
 
 
-def _agreement(agreement: Agreement, key: str, texts: Texts) -> str:
+def _agreement(agreement: Agreement, key: str, without: str, texts: Texts) -> str:
     if agreement.share is None:
-        return f'<p class="none">{html.escape(texts("board.no_agreement"))}</p>'
+        return f'<p class="none">{html.escape(texts(without))}</p>'
     alpha = "–" if agreement.alpha is None else f"{agreement.alpha:.2f}"
     words = texts(
         key,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,41 +10,18 @@ from typing import Any
 import pytest
 
 from app.battle_protocol import VoteRequest
-from app.db.battle_store import BattleStore, NewAnswer, NewBattle, hidden_owner
-from app.db.records import AnswerSource, NewTurn, Outcome
 from app.db.store import Store
 from app.db.vote_store import VoteStore
 from app.launch import main
 from app.leaderboard_protocol import Slice
-from app.pictures import Picture
-from app.protocol import ModelInfo, RatingRequest
+from app.protocol import RatingRequest
 from app.ratings.export import EXPORT_COLUMNS
 from app.ratings.files import read_rows, write_rows
 from app.ratings.live import LiveLeaderboard
 from app.settings import Settings
-from tests.pictures import png
+from tests.app.commands.battles import PICTURES, battle
 
-MODELS = {
-    side: ModelInfo(id=name, revision=f"rev-{name}", precision="32bit", template="plain")
-    for side, name in (("left", "alpha"), ("right", "beta"))
-}
-PICTURES = (Picture(png(), "image/png", 8, 6, hashlib.sha256(png()).hexdigest()),)
 DOCUMENT = Path(__file__).parents[3] / "docs" / "arena.md"
-
-
-def battle(store: Store, person: str, finish: str = "stop") -> tuple[str, str]:
-    """A blind battle about a picture; returns its id and the left answer's."""
-    battles = BattleStore(store.database)
-    new = NewBattle(person, "blind", "What?", MODELS["left"], MODELS["right"])
-    battle_id = battles.create(new)
-    answers: dict[Any, NewAnswer] = {}
-    for side, info in MODELS.items():
-        turn = NewTurn(hidden_owner(battle_id), "What?", pictures=PICTURES)
-        begun = store.begin_turn(turn, AnswerSource(info, {"temperature": 0.2}))
-        store.save_answer(begun.answer_id, Outcome(side, finish))
-        answers[side] = NewAnswer(begun.conversation_id, begun.answer_id)
-    battles.begin_turn(battle_id, 1, answers)
-    return battle_id, str(answers["left"].answer_id)
 
 
 @pytest.fixture

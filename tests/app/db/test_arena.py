@@ -122,6 +122,33 @@ def test_a_deleted_conversation_leaves_the_vote_without_what_was_said(store: Sto
     store.close()
 
 
+def test_forgetting_a_person_leaves_of_battles_only_who_won(store: Store) -> None:
+    """The conversations of a battle without a vote belong to the battle, and go all the same."""
+    unvoted, voted, votes = battle(store), battle(store), VoteStore(store.database)
+    others = battle(store, "bob")
+    votes.cast("ann", voted, VoteRequest(choice="left", reason="it says ann"))
+    votes.cast_as_judge("gpt", voted, VoteRequest(choice="right", reason="Ann's picture"))
+    votes.cast("bob", others, VoteRequest(choice="left", reason="mine"))
+    traces = store.forgetting.forget("ann")
+    assert (traces.conversations, traces.battles, traces.votes) == (4, 2, 1)
+    with store.database.reading() as session:
+        battles = session.execute(text("SELECT id, person, title FROM battles")).all()
+        assert {tuple(row) for row in battles} == {
+            (unvoted, "forgotten", "(deleted)"),
+            (voted, "forgotten", "(deleted)"),
+            (others, "bob", "What?"),
+        }
+        assert session.scalar(text("SELECT count(*) FROM answers")) == 2
+        reasons = session.execute(text("SELECT voter_kind, reason FROM votes ORDER BY number"))
+        assert [tuple(row) for row in reasons] == [
+            ("person", None),
+            ("judge", None),
+            ("person", "mine"),
+        ]
+    assert not store.forgetting.traces("ann").any
+    store.close()
+
+
 @pytest.mark.parametrize(
     "change", ["choice = 'maybe'", "voter_kind = 'robot'", "battle_id = 'none'"]
 )

@@ -187,6 +187,17 @@ def test_judges_are_compared_with_people_on_the_same_battles() -> None:
     assert found is not None and (found.questions, found.pairs, found.share) == (2, 2, 0.5)
 
 
+def test_two_judges_that_agree_with_each_other_say_nothing_of_people() -> None:
+    of_judges = [
+        vote("x", "y", "left", battle_id=battle, voter=judge, voter_kind="judge")
+        for battle in ("one", "unvoted")
+        for judge in ("first", "second")
+    ]
+    person = vote("x", "y", "right", battle_id="one", number=1)
+    found = leaderboard(votes_of(person, *of_judges)).judge
+    assert found is not None and (found.pairs, found.share) == (2, 0.0)
+
+
 def test_ranks_are_shared_where_intervals_overlap() -> None:
     rng = np.random.default_rng(0)
     found = leaderboard(votes_of(*simulated([-1.5, 1.5, 1.5], 600, rng)))

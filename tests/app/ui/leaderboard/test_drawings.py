@@ -77,6 +77,7 @@ def test_agreement_of_voters_and_of_judges() -> None:
     assert "71% of 31 pairs" in shown and "Judges and people: 65%" in shown
     none = Agreement(questions=0, pairs=0, share=None, alpha=None)
     assert "voted on twice" in agreement_html(none, None, TEXTS)
+    assert "of a person and of a judge" in agreement_html(none, none, TEXTS)
 
 
 def test_an_empty_database_says_where_to_vote() -> None:
