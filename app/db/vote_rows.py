@@ -50,7 +50,8 @@ def read_votes(database: Database, after: int, limit: int) -> list[Row]:
 
 def read_votes_with_answers(database: Database, last: int) -> Iterator[Row]:
     """The votes up to number ``last``, each also with the answers it chose from: ``left_answer_id``
-    and ``left_template`` (and right), ``parameters`` and ``pictures``, as the export has them."""
+    and ``left_template`` (and right), ``parameters`` and ``pictures``, as the export has them, and
+    the battle's ``person``."""
     number = 0
     while number < last:
         with database.reading() as session:
@@ -63,7 +64,7 @@ def read_votes_with_answers(database: Database, last: int) -> Iterator[Row]:
 
 
 def read_thumbs(database: Database) -> Iterator[Row]:
-    """All thumbs and flags, each with its answer; the person only as the salted hash of votes."""
+    """All thumbs and flags, each with its answer; ``voter`` is the person's hash, as in votes."""
     # An answer may be in several battles: the first in the order of their ids.
     battle = (
         select(func.min(BattleAnswer.battle_id))
@@ -92,7 +93,7 @@ def read_thumbs(database: Database) -> Iterator[Row]:
             return
         last = rows[-1]["id"]
         for row in rows:
-            row["voter"] = voter_hash(salt, row.pop("person"))
+            row["voter"] = voter_hash(salt, row["person"])
             row["pictures"] = pictures.get(row.pop("question_id"), [])
         yield from rows
 
@@ -111,8 +112,8 @@ def _votes(session: Session, after: int, limit: int) -> list[Row]:
 def _add_answers(session: Session, rows: list[Row]) -> None:
     """What the voter saw: the last turn's answers, and the pictures of all turns up to it."""
     battles = {row["battle_id"] for row in rows}
-    of_battles = select(Battle.id, Battle.parameters).where(Battle.id.in_(battles))
-    parameters = {row.id: row.parameters for row in session.execute(of_battles)}
+    of_battles = select(Battle.id, Battle.parameters, Battle.person).where(Battle.id.in_(battles))
+    about = {row.id: row for row in session.execute(of_battles)}
     query = (
         select(BattleAnswer, Answer.template, Answer.question_id)
         .outerjoin(Answer, Answer.id == BattleAnswer.answer_id)
@@ -125,7 +126,8 @@ def _add_answers(session: Session, rows: list[Row]) -> None:
     questions = [q for found in answers.values() for _, _, q in found if q is not None]
     pictures = _pictures(session, questions)
     for row in rows:
-        row["parameters"] = parameters[row["battle_id"]]
+        row["parameters"] = about[row["battle_id"]].parameters
+        row["person"] = about[row["battle_id"]].person
         seen = [each for each in answers.get(row["battle_id"], []) if each[0].turn <= row["turn"]]
         for side in ("left", "right"):
             row[f"{side}_answer_id"] = row[f"{side}_template"] = None

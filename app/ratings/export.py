@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import Any
 
 from app.db.database import Database
@@ -17,6 +18,9 @@ from app.ratings.records import COLUMNS, RATINGS_SCHEMA, VoteRecord
 Row = dict[str, Any]
 FOUND = ("one_side", "contrary")
 """Reasons that are not stored with a vote but follow from all votes of its voter."""
+WITHHELD = "(withheld)"
+"""Stands for what somebody wrote who does not allow that it trains models."""
+WORDS = ("reason", "comment")
 EXPORT_COLUMNS: dict[str, str] = {
     "schema_version": "integer",
     "type": "text",
@@ -26,6 +30,7 @@ EXPORT_COLUMNS: dict[str, str] = {
     "comment": "text",
     "voter": "text",
     "voter_kind": "text",
+    "consent": "boolean",
     "created_at": "text",
     "updated_at": "text",
     "counted": "boolean",
@@ -62,12 +67,24 @@ EXPORT_COLUMNS: dict[str, str] = {
 thing."""
 
 
-def rating_rows(database: Database) -> Iterator[Row]:
-    """Votes in the order of their numbers, then thumbs and flags."""
-    yield from _vote_rows(database)
+def rating_rows(database: Database, consenting: Callable[[str], bool]) -> Iterator[Row]:
+    """Votes in the order of their numbers, then thumbs and flags.
+
+    All of them, or the leaderboard could not be computed from the file; but the words of people
+    who are not ``consenting`` are :data:`WITHHELD`.
+    """
+    allowed = cache(consenting)
+    for row in _vote_rows(database):
+        yield _row(_withheld(row, allowed(row["person"])))
     for row in read_thumbs(database):
         kind = "flag" if row["value"] == "flag" else "thumb"
-        yield _row(row, type=kind, voter_kind="person", counted=True)
+        row |= {"type": kind, "voter_kind": "person", "counted": True}
+        yield _row(_withheld(row, allowed(row["person"])))
+
+
+def _withheld(row: Row, consent: bool) -> Row:
+    words = {} if consent else {name: WITHHELD for name in WORDS if row.get(name)}
+    return {**row, **words, "consent": consent}
 
 
 def _vote_rows(database: Database) -> Iterator[Row]:
@@ -80,11 +97,12 @@ def _vote_rows(database: Database) -> Iterator[Row]:
     for row, stood, reason in zip(rows, stands, reasons, strict=True):
         row["id"], row["value"] = row.pop("vote_id"), row.pop("choice")
         row["replaced"], row["not_counted"] = not stood, reason
-        yield _row(row, type="vote", counted=stood and reason is None)
+        row["type"], row["counted"] = "vote", stood and reason is None
+        yield row
 
 
-def _row(row: Row, **more: Any) -> Row:
-    values = {**row, **more, "schema_version": RATINGS_SCHEMA}
+def _row(row: Row) -> Row:
+    values = {**row, "schema_version": RATINGS_SCHEMA}
     values["parameters"] = json.dumps(row["parameters"], sort_keys=True)
     return {name: values.get(name) for name in EXPORT_COLUMNS}
 

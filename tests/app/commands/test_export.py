@@ -15,7 +15,7 @@ from app.db.vote_store import VoteStore
 from app.launch import main
 from app.leaderboard_protocol import Slice
 from app.protocol import RatingRequest
-from app.ratings.export import EXPORT_COLUMNS
+from app.ratings.export import EXPORT_COLUMNS, WITHHELD
 from app.ratings.files import read_rows, write_rows
 from app.ratings.live import LiveLeaderboard
 from app.settings import Settings
@@ -91,6 +91,23 @@ def test_rows_of_both_formats(store: Store, tmp_path: Path) -> None:
     assert thumb["comment"] == "gut: ü" and thumb["revision"] == "rev-alpha"
     assert json.loads(thumb["parameters"]) == {"temperature": 0.2}
     assert changed["pictures"] == thumb["pictures"] == [PICTURES[0].sha256]
+
+
+def test_the_words_of_people_who_do_not_allow_it_are_withheld(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = list(read_rows(export(tmp_path, "r.jsonl")))
+    store.people.set_consent("ann", False)
+    after = list(read_rows(export(tmp_path, "r.jsonl")))
+    changed = [(a["type"], a["id"]) for a, b in zip(before, after, strict=True) if a != b]
+    assert [kind for kind, _ in changed] == ["vote"] * 3 + ["thumb"]
+    assert {row["consent"] for row in before} == {True} and after[-1]["consent"] is False
+    assert after[-1]["comment"] == after[-3]["reason"] == WITHHELD and not after[-2]["reason"]
+    # The numbers are the same, with and without a reason too.
+    capsys.readouterr()
+    assert main(["leaderboard", str(tmp_path / "r.jsonl"), "--json", "--with-reason"]) == 0
+    live = LiveLeaderboard(store.database).get(Slice(reason=True))
+    assert json.loads(capsys.readouterr().out) == live.model_dump(mode="json")
 
 
 def test_every_column_is_documented() -> None:
