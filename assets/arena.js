@@ -19,6 +19,7 @@
   window.addEventListener("keydown", (event) => {
     const choice = votes[event.key];
     if (!choice || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    if (studio.dialogOpen() || (event.key.length === 1 && !studio.singleKeys())) return;
     const focused = document.activeElement;
     const idle = focused?.matches?.("textarea") && !focused.value && event.key.startsWith("Arrow");
     if (writes(focused) && !idle) return;

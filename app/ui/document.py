@@ -25,6 +25,7 @@ SCRIPTS = (
     "markdown.js",
     "conversation.js",
     "looking.js",
+    "keys.js",
     "arena.js",
 )
 KATEX = {"js": "vendor/katex/katex.min.js", "css": "vendor/katex/katex.min.css"}

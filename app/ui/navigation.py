@@ -57,7 +57,8 @@ def build_navigation(here: Place, texts: Texts) -> gr.HTML:
 def navigation_html(here: Place, texts: Texts) -> str:
     """The links. They are relative, so that the site may live under a path of another one."""
     links = "".join(_link(place, texts, place == here) for place in PLACES)
-    return f'<nav aria-label="{texts("places.label")}">{links}</nav>{_switch(here, texts)}'
+    nav = f'<nav aria-label="{texts("places.label")}">{links}</nav>'
+    return f"{nav}{_switch(here, texts)}{_keys(texts)}"
 
 
 def _link(place: Place, texts: Texts, current: bool) -> str:
@@ -72,4 +73,13 @@ def _switch(here: Place, texts: Texts) -> str:
     return (
         f'<a class="language" href="./{here.path}?language={other}" data-language="{other}" '
         f'hreflang="{LOCALES[other]}" lang="{LOCALES[other]}" title="{what}">{name}</a>'
+    )
+
+
+def _keys(texts: Texts) -> str:
+    """A button that opens the sheet of keys (assets/keys.js)."""
+    what = html.escape(texts("keys.title"))
+    return (
+        '<button type="button" class="show-keys" data-show="keys" aria-haspopup="dialog" '
+        f'aria-label="{what}" title="{what}"><kbd aria-hidden="true">?</kbd></button>'
     )
