@@ -76,7 +76,7 @@ class BadPicture(BadRequest):
     """A picture that cannot be read."""
 
     code = "bad_picture"
-    default_remedy = "Send a PNG, JPEG, WebP, GIF or BMP picture."
+    default_remedy = "Send a PNG, JPEG, WebP, HEIC, GIF or BMP picture."
 
 
 class EmptyMessage(BadRequest):

@@ -48,13 +48,13 @@ window.studioChatInAddress = new URL(window.location.href).searchParams.get("cha
 
   const forget = () => document.querySelector("#notice .refused")?.remove();
 
-  const tell = (complaints) => {
+  const tell = (complaints, role = "alert") => {
     forget();
     const notice = document.createElement("div");
     notice.className = "notice refused";
-    notice.setAttribute("role", "alert");
+    notice.setAttribute("role", role);
     notice.textContent = complaints.join(" ");
-    document.querySelector("#notice")?.append(notice);
+    if (complaints.length) document.querySelector("#notice")?.append(notice);
   };
 
   // The files that may be uploaded; says why the others may not.
@@ -66,7 +66,19 @@ window.studioChatInAddress = new URL(window.location.href).searchParams.get("cha
     return carried;
   };
 
-  const dropOnBox = (carried) => {
+  // What no browser shows is converted on the way; complaints are kept until all are through.
+  const showable = async (files) => {
+    const complaints = [];
+    const carried = new DataTransfer();
+    const working = (words) => tell(words ? [words] : [], "status");
+    const shown = await studio.showable([...files], working, (words) => complaints.push(words));
+    shown.forEach((file) => carried.items.add(file));
+    if (complaints.length) tell(complaints);
+    return carried;
+  };
+
+  const dropOnBox = async (given) => {
+    const carried = [...given.files].some(studio.isUnshown) ? await showable(given.files) : given;
     if (!carried.files.length) return;
     const drop = new DragEvent("drop", { dataTransfer: carried });
     ours.add(drop);
@@ -85,7 +97,11 @@ window.studioChatInAddress = new URL(window.location.href).searchParams.get("cha
     const input = event.target;
     if (input.type !== "file" || !input.files?.length) return;
     const carried = accepted([...input.files]);
-    if (carried.files.length) input.files = carried.files;
+    if ([...carried.files].some(studio.isUnshown)) {
+      event.stopImmediatePropagation();
+      input.value = "";
+      dropOnBox(carried);
+    } else if (carried.files.length) input.files = carried.files;
     else event.stopImmediatePropagation();
   };
 

@@ -10,14 +10,20 @@ import hashlib
 import io
 import warnings
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+import pillow_heif
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from llava_core.errors import PictureError
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+HEIF = "HEIF"
+"""HEIC and HEIF, the format of phones' cameras. libheif turns such a picture itself, knows which of
+several in a file is meant, and refuses to decode more pixels than the file's header names."""
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", HEIF)
 """File formats that are read; Pillow's other readers are never tried."""
+KINDS = "PNG, JPEG, WebP, HEIC, GIF, BMP or TIFF"
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -42,9 +48,9 @@ class ImageLimits:
 def decode_image(data: bytes, limits: ImageLimits | None = None) -> Image.Image:
     """The picture in a file's bytes, as RGB.
 
-    The first frame of an animation; turned as its EXIF orientation says; transparent parts on
-    white; palettes resolved; 16 bits scaled to 8. Raises :class:`PictureError` where the bytes are
-    not a picture, are cut off, or exceed the limits.
+    The first frame of an animation, the main picture of a HEIC file; turned as its EXIF
+    orientation says; transparent parts on white; palettes resolved; 16 bits scaled to 8. Raises
+    :class:`PictureError` where the bytes are not a picture, are cut off, or exceed the limits.
     """
     limits = limits or ImageLimits()
     if len(data) > limits.max_bytes:
@@ -57,7 +63,8 @@ def decode_image(data: bytes, limits: ImageLimits | None = None) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image.seek(0)
+            if image.format != HEIF:
+                image.seek(0)
             image.load()
             turned = _upright(image)
     except Exception as error:  # what a decoder raises depends on where the damage is
@@ -70,6 +77,7 @@ def decode_image(data: bytes, limits: ImageLimits | None = None) -> Image.Image:
 
 def _open(data: bytes, limits: ImageLimits) -> Image.Image:
     """The picture with only its header read, its pixel count within the limits."""
+    _add_heif()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -82,7 +90,7 @@ def _open(data: bytes, limits: ImageLimits) -> Image.Image:
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise PictureError(
             "This file is not a picture that can be read",
-            "Send a PNG, JPEG, WebP, GIF, BMP or TIFF picture.",
+            f"Send a {KINDS} picture.",
         ) from error
     width, height = image.size
     if width < 1 or height < 1:
@@ -94,6 +102,12 @@ def _open(data: bytes, limits: ImageLimits) -> Image.Image:
             "Make it smaller and send it again.",
         )
     return image
+
+
+@cache
+def _add_heif() -> None:
+    """Teach Pillow to read HEIC, once."""
+    pillow_heif.register_heif_opener()
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -20,6 +20,7 @@ FILES_PATH = "studio"
 """Where the page finds the files of ``assets``, relative to itself."""
 SCRIPTS = (
     "page.js",
+    "adding.js",
     "icons.js",
     "vendor/marked.umd.js",
     "markdown.js",

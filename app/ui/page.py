@@ -39,6 +39,7 @@ from app.ui.messages import PICTURE_PATH
 from app.ui.navigation import ARENA, COMPARE, LEADERBOARD, LOGO, PLACES, open_page
 from app.ui.preference import LanguagePreference
 from app.ui.rating import RatingHandlers
+from app.ui.readable import serve_readable
 from app.ui.theme import StudioTheme
 from app.ui.view import View
 from app.ui.visitor import visitor_of
@@ -73,6 +74,7 @@ def create_app(settings: Settings, client: ControllerClient | None = None) -> Fa
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     _serve_pictures(app, controller)
     _serve_assets(app)
+    serve_readable(app, settings)
     app.add_middleware(Document)
     app.add_middleware(LanguagePreference, pages=[f"/{place.path}" for place in PLACES])
     serve_login(app, settings, controller)

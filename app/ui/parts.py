@@ -15,6 +15,8 @@ from app.ui.navigation import CHAT, build_brand, build_navigation
 
 LONGEST_PASTE = 1_000_000
 """Characters; longer pasted text would become a file."""
+UNLISTED = (".heic", ".heif")
+"""Picture files that not every system's file chooser takes for pictures."""
 NEW_MODEL_SECONDS = 3.0
 """How often a page without any model asks again."""
 
@@ -104,7 +106,7 @@ def build_box(texts: Texts) -> gr.MultimodalTextbox:
         show_label=False,
         placeholder=texts("box.hint"),
         file_count="multiple",
-        file_types=["image"],
+        file_types=["image", *UNLISTED],
         sources=["upload"],
         max_plain_text_length=LONGEST_PASTE,
         max_lines=8,

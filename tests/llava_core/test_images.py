@@ -7,6 +7,7 @@ import struct
 import zlib
 
 import numpy as np
+import pillow_heif
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,8 @@ from PIL import Image, ImageOps
 
 from llava_core.errors import PictureError
 from llava_core.images import ImageLimits, decode_image, encode_image, sha256_of
+
+pillow_heif.register_heif_opener()  # Pillow writes such files then, too
 
 
 def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -36,7 +39,7 @@ def bomb(width: int, height: int) -> bytes:
     )
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "HEIF"])
 def test_formats(kind: str) -> None:
     image = decode_image(saved(Image.new("RGB", (10, 7), (250, 10, 10)), kind))
     assert image.mode == "RGB" and image.size == (10, 7)
@@ -118,7 +121,7 @@ def test_damaged_metadata_does_not_spoil_the_picture() -> None:
 
 SAMPLES = [
     saved(Image.radial_gradient("L").resize((20, 16)).convert(mode), kind)
-    for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+    for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "HEIF")
     for mode in ("RGB", "L")
 ]
 
@@ -155,7 +158,7 @@ def test_not_a_picture(data: bytes) -> None:
     assert caught.value.remedy
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "HEIF"])
 def test_a_truncated_picture(kind: str) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     data = saved(Image.fromarray(noise), kind)
@@ -171,6 +174,41 @@ def test_a_60_megapixel_picture_is_refused_by_its_header() -> None:
 def test_a_decompression_bomb_costs_nothing() -> None:
     with pytest.raises(PictureError, match="million pixels"):
         decode_image(bomb(60_000, 60_000))
+
+
+def heic_that_says(width: int, height: int) -> bytes:
+    """A tiny HEIC whose header names another size (ISO/IEC 23008-12, image spatial extents)."""
+    data = bytearray(saved(Image.new("RGB", (64, 64), "red"), "HEIF"))
+    at = data.index(b"ispe") + 8
+    data[at : at + 8] = struct.pack(">II", width, height)
+    return bytes(data)
+
+
+def test_a_large_heic_is_refused_by_its_header() -> None:
+    with pytest.raises(PictureError, match=r"60 million pixels \(10000 x 6000\); the limit is 50"):
+        decode_image(heic_that_says(10_000, 6_000))
+
+
+def test_a_heic_whose_header_hides_its_size_is_refused() -> None:
+    with pytest.raises(PictureError, match="damaged"):
+        decode_image(heic_that_says(4, 3))
+
+
+def test_the_main_picture_of_a_heic_with_several() -> None:
+    red, blue = (Image.new("RGB", (64, 64), colour) for colour in ("red", "blue"))
+    data = saved(red, "HEIF", save_all=True, append_images=[blue], primary_index=1, quality=90)
+    r, _, b = decode_image(data).getpixel((5, 5))
+    assert b > 200 and r < 50
+
+
+def test_a_heic_is_turned_once() -> None:
+    image = Image.new("RGB", (128, 64), "white")
+    image.paste("red", (0, 0, 64, 64))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    turned = decode_image(saved(image, "HEIF", exif=exif.tobytes(), quality=90))
+    assert turned.size == (64, 128)
+    assert turned.getpixel((32, 9))[1] < 60 and turned.getpixel((32, 120))[1] > 200
 
 
 def test_a_file_over_the_limit() -> None:
