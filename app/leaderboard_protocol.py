@@ -28,6 +28,8 @@ class Slice(Wire):
     question: str | None = None
     reason: bool | None = None
     """Votes with (true) or without (false) a reason."""
+    source: str | None = None
+    """``arena`` for votes cast here, or where imported ones come from."""
 
 
 class VoteCounts(Wire):

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--by", choices=("model", "precision"), default="model", help="what competes"
     )
-    for name in ("model", "precision", "language", "question"):
+    for name in ("model", "precision", "language", "question", "source"):
         parser.add_argument(f"--only-{name}", dest=f"only_{name}", help=f"votes of this {name}")
     reason = parser.add_mutually_exclusive_group()
     reason.add_argument("--with-reason", dest="reason", action="store_true", default=None)
@@ -50,6 +50,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         language=arguments.only_language,
         question=arguments.only_question,
         reason=arguments.reason,
+        source=arguments.only_source,
     )
     found = leaderboard(votes_of_rows(read_rows(arguments.file)), wanted)
     if arguments.json:

@@ -1,6 +1,7 @@
 """The commands beside the parts of the app: ``python app.py NAME ...``, one module for each.
 
-A command is a module ``app.commands.NAME`` (dashes as underscores) with
+A command is a module ``app.commands.NAME`` (dashes as underscores, Python's own words with one more
+at the end: ``import_``) with
 
 - ``HELP``: one line for ``python app.py --help``;
 - ``SETTINGS``: the fields of :class:`app.settings.Settings` that it listens to, as flags;
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import keyword
 from collections.abc import Sequence
 from typing import Protocol, cast
 
@@ -23,7 +25,7 @@ from app.settings import Settings
 
 NAMES: tuple[str, ...] = (
     *("user", "forget", "backup", "restore"),
-    *("export", "leaderboard", "judge-battles"),
+    *("export", "import", "leaderboard", "judge-battles"),
 )
 """All commands, in the order in which help lists them."""
 DATABASE = ("data_dir", "database_url")
@@ -43,7 +45,8 @@ class Command(Protocol):
 
 def load(name: str) -> Command:
     """The module of a command; its libraries are imported now, not at the app's start."""
-    return cast(Command, importlib.import_module(f"app.commands.{name.replace('-', '_')}"))
+    module = name.replace("-", "_") + ("_" if keyword.iskeyword(name) else "")
+    return cast(Command, importlib.import_module(f"app.commands.{module}"))
 
 
 def build_parser(name: str) -> Parser:

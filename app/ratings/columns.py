@@ -55,6 +55,7 @@ class Columns:
     right_precision: Ints
     language: Ints
     question: Ints
+    source: Ints
     reason: Ints
     not_counted: Ints
     day: Ints
@@ -74,6 +75,7 @@ class Votes:
     precisions: Names = field(default_factory=Names)
     languages: Names = field(default_factory=Names)
     questions: Names = field(default_factory=Names)
+    sources: Names = field(default_factory=Names)
     voters: Names = field(default_factory=Names)
     reasons: Names = field(default_factory=lambda: Names(""))
     """Why votes are not counted; 0: they are."""
@@ -104,6 +106,7 @@ class Votes:
             data["right_precision"].append(self.precisions.number(vote.right_precision))
             data["language"].append(self.languages.number(vote.language))
             data["question"].append(self.questions.number(vote.question_kind))
+            data["source"].append(self.sources.number(vote.source))
             data["reason"].append(1 if vote.reason else 0)
             data["not_counted"].append(self.reasons.number(vote.not_counted or ""))
             data["day"].append(self.days.number(vote.created_at[:10]))

@@ -78,7 +78,8 @@ def rating_rows(database: Database, consenting: Callable[[str], bool]) -> Iterat
         yield _row(_withheld(row, allowed(row["person"])))
     for row in read_thumbs(database):
         kind = "flag" if row["value"] == "flag" else "thumb"
-        row |= {"type": kind, "voter_kind": "person", "counted": True}
+        source = row["parameters"].get("imported_from", "chat")
+        row |= {"type": kind, "voter_kind": "person", "counted": True, "source": source}
         yield _row(_withheld(row, allowed(row["person"])))
 
 

@@ -93,6 +93,8 @@ def _narrowed(votes: Votes, columns: Columns, wanted: Slice) -> Bools:
         chosen &= columns.language == _number(votes.languages, wanted.language)
     if wanted.question is not None:
         chosen &= columns.question == _number(votes.questions, wanted.question)
+    if wanted.source is not None:
+        chosen &= columns.source == _number(votes.sources, wanted.source)
     if wanted.reason is not None:
         chosen &= columns.reason == int(wanted.reason)
     return chosen

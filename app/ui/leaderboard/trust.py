@@ -13,6 +13,9 @@ WHY_NOT = {
     "side_stopped": "board.side_stopped",
     "voter_cap": "board.voter_cap",
     "one_side": "board.one_side",
+    "contrary": "board.contrary",
+    "names_model": "board.names_model",
+    "same_model": "board.same_model",
 }
 """Reasons why a vote is not counted -> their words; others are shown as they are called."""
 
