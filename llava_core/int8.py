@@ -1,14 +1,16 @@
 """8-bit linear layers for CPUs: weights and inputs in whole numbers, a scale for each row of each.
 
 The sums are exact integers, so a row's result does not depend on what else is in the batch. The
-products are torch._int_mm's, which oneDNN computes with whatever 8-bit instructions the processor
-has; bitsandbytes' 8-bit layers have no such path on CPUs.
+products are oneDNN's or FBGEMM's, with whatever 8-bit instructions the processor has; bitsandbytes'
+8-bit layers have no such path on CPUs.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -69,38 +71,68 @@ class PackedInt8(nn.Module):
     """The same with the weight laid out for oneDNN beforehand: twice as fast for a few rows.
 
     The operator is the one that PyTorch's own 8-bit export for x86 ends in. Inputs are shifted to
-    whole numbers without a sign for it, which changes nothing in the sums. Where the processor's
-    sums overflow (:func:`overflows`), each row is computed as two of 7 bits, in one call.
+    whole numbers without a sign for it, which changes nothing in the sums.
     """
 
-    def __init__(self, layer: Int8Linear, halves: bool | None = None) -> None:
+    def __init__(self, layer: Int8Linear) -> None:
         super().__init__()
         self._weight = torch.ops.onednn.qlinear_prepack(layer.weight, None)
         self._scale = layer.scale
         self._zero = torch.zeros_like(layer.scale, dtype=torch.int64)
         self._bias = layer.bias
-        self._halves = overflows() if halves is None else halves
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(rows, inputs) -> (rows, outputs)."""
         if not len(inputs):
             return inputs.new_zeros(0, len(self._scale))
         step = inputs.abs().amax(-1, keepdim=True).clamp_min_(1e-12).div_(LARGEST)
-        whole = (inputs / step).round_()
-        sums = self._in_halves(whole) if self._halves else self._product(whole, SHIFT)
-        result = sums.mul_(step)
+        result = self._sums((inputs / step).round_()).mul_(step)
         return result if self._bias is None else result.add_(self._bias)
 
-    def _product(self, whole: Tensor, shift: int) -> Tensor:
-        """Sums, times the outputs' scales; ``whole`` + ``shift`` must fit into 8 bits."""
-        return _onednn(whole.add_(shift), shift, self._weight, self._scale, self._zero)
+    def _sums(self, whole: Tensor) -> Tensor:
+        """Of the rows' whole numbers, times the outputs' scales."""
+        return _onednn(whole.add_(SHIFT), SHIFT, self._weight, self._scale, self._zero)
 
-    def _in_halves(self, whole: Tensor) -> Tensor:
-        """x = 2 h + l with h of 7 bits and l of one: no partial sum leaves 16 bits then."""
+
+class HalvedInt8(PackedInt8):
+    """The same where oneDNN's sums overflow (:func:`overflows`): each row as two of 7 bits.
+
+    x = 2 h + l with h of 7 bits and l of one: no partial sum leaves 16 bits then, and the result is
+    the same. The products are FBGEMM's, which is the faster one on processors with AVX2 alone
+    (https://github.com/pytorch/FBGEMM): for a few rows it takes the time of reading the weight, so
+    that twice the rows cost next to nothing.
+    """
+
+    def __init__(self, layer: Int8Linear) -> None:
+        nn.Module.__init__(self)
+        self._weight = _for_fbgemm(layer)
+        self._scale = layer.scale
+        self._bias = layer.bias
+
+    def _sums(self, whole: Tensor) -> Tensor:
         high = whole.mul(0.5).floor_()
         low = whole.sub_(high, alpha=2)
-        high_sums, low_sums = self._product(torch.cat((high, low)), SHIFT // 2).chunk(2)
-        return low_sums.add(high_sums, alpha=2)
+        halves = torch.cat((high, low))
+        product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32
+        high_sums, low_sums = product(halves, 1.0, SHIFT // 2, self._weight).chunk(2)
+        result: Tensor = low_sums.add(high_sums, alpha=2)
+        return result
+
+
+def _for_fbgemm(layer: Int8Linear) -> Any:
+    """The weight and its scales as FBGEMM's operators take them."""
+    before = torch.backends.quantized.engine
+    torch.backends.quantized.engine = "fbgemm"
+    try:
+        with warnings.catch_warnings():
+            # Tensors of the type are to leave PyTorch some day; its version is pinned here.
+            warnings.filterwarnings("ignore", ".*quantized tensor creation functions", UserWarning)
+            weight = torch._make_per_channel_quantized_tensor(
+                layer.weight, layer.scale.double(), torch.zeros(len(layer.scale)).long(), 0
+            )
+        return torch.ops.quantized.linear_prepack(weight, None)
+    finally:
+        torch.backends.quantized.engine = before
 
 
 def _onednn(shifted: Tensor, shift: int, weight: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
@@ -131,9 +163,15 @@ def overflows() -> bool:
 
 
 def packed(layer: Int8Linear) -> nn.Module:
-    """The layer laid out for oneDNN, where this build of PyTorch has it."""
-    there = all(hasattr(torch.ops.onednn, name) for name in OPERATORS)
-    return PackedInt8(layer) if there else layer
+    """The layer laid out beforehand for the fastest operator that is right on this processor.
+
+    The layer itself, where this build of PyTorch has no such operator.
+    """
+    if not all(hasattr(torch.ops.onednn, name) for name in OPERATORS):
+        return layer
+    if not overflows():
+        return PackedInt8(layer)
+    return HalvedInt8(layer) if "fbgemm" in torch.backends.quantized.supported_engines else layer
 
 
 def quantise_linears(model: nn.Module, skip: Sequence[str] = ()) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from llava_core import int8
-from llava_core.int8 import Int8Linear, PackedInt8, packed, quantise_linears
+from llava_core.int8 import HalvedInt8, Int8Linear, PackedInt8, overflows, packed, quantise_linears
 
 
 def layer_of(inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
@@ -125,11 +127,15 @@ def test_the_packed_layer_computes_the_same(bias: bool, number: int) -> None:
     layer = Int8Linear.quantise(layer_of(96, 72, bias))
     rows = torch.randn(number, 96) * torch.logspace(-3, 3, number)[:, None]
     with torch.inference_mode():
-        torch.testing.assert_close(PackedInt8(layer)(rows), layer(rows), rtol=1e-5, atol=1e-6)
+        for laid_out in (packed(layer), HalvedInt8(layer)):
+            torch.testing.assert_close(laid_out(rows), layer(rows), rtol=1e-5, atol=1e-6)
 
 
-def test_a_packed_row_is_the_same_bits_whatever_else_is_computed() -> None:
-    layer = PackedInt8(Int8Linear.quantise(layer_of(96, 72)))
+@pytest.mark.parametrize("kind", [packed, HalvedInt8])
+def test_a_packed_row_is_the_same_bits_whatever_else_is_computed(
+    kind: Callable[[Int8Linear], nn.Module],
+) -> None:
+    layer = kind(Int8Linear.quantise(layer_of(96, 72)))
     rows = torch.randn(33, 96)
     with torch.inference_mode():
         together = layer(rows)
@@ -138,7 +144,7 @@ def test_a_packed_row_is_the_same_bits_whatever_else_is_computed() -> None:
 
 def test_without_the_operators_the_layer_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = Int8Linear.quantise(layer_of(96, 72))
-    assert isinstance(packed(layer), PackedInt8)
+    assert type(packed(layer)) is (HalvedInt8 if overflows() else PackedInt8)
     monkeypatch.setattr(int8, "OPERATORS", ("qlinear_of_another_year",))
     assert packed(layer) is layer
 
@@ -150,13 +156,11 @@ def test_sums_of_the_largest_numbers_do_not_overflow(number: int, sign: int) -> 
     layer = Int8Linear(weight, torch.ones(24), None)
     inputs = torch.full((number, 512), sign * 127.0)
     expected = torch.full((number, 24), sign * 127.0 * 127.0 * 512.0)
-    torch.testing.assert_close(packed(layer)(inputs), expected, rtol=1e-6, atol=0)
-    torch.testing.assert_close(PackedInt8(layer, halves=True)(inputs), expected, rtol=1e-6, atol=0)
+    for each in (packed(layer), HalvedInt8(layer), layer):
+        torch.testing.assert_close(each(inputs), expected, rtol=1e-6, atol=0)
 
 
-def test_two_halves_are_the_same_as_one_whole() -> None:
-    torch.manual_seed(3)
-    layer = Int8Linear.quantise(torch.nn.Linear(256, 40))
-    inputs = torch.randn(11, 256)
-    whole = layer(inputs)
-    torch.testing.assert_close(PackedInt8(layer, halves=True)(inputs), whole, rtol=1e-5, atol=1e-5)
+def test_laying_out_for_fbgemm_leaves_pytorchs_settings_as_they_were() -> None:
+    before = torch.backends.quantized.engine
+    HalvedInt8(Int8Linear.quantise(layer_of(96, 72)))
+    assert torch.backends.quantized.engine == before
