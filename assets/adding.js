@@ -38,3 +38,30 @@
     return shown;
   };
 })();
+
+// A photograph from the camera, on devices that are held in a hand.
+(() => {
+  const touched = window.matchMedia("(pointer: coarse)");
+
+  const camera = () => {
+    const field = studio.h("input", { type: "file", accept: "image/*", capture: "environment", hidden: true,
+      tabindex: "-1", "aria-hidden": "true" });
+    const label = say("box.camera");
+    const button = studio.h("button", { type: "button", title: label, "aria-label": label }, studio.icon("camera"));
+    button.addEventListener("click", () => field.click());
+    field.addEventListener("change", () => {
+      studio.addPictures([...field.files]);
+      field.value = "";
+    });
+    return studio.h("span", { class: "camera" }, button, field);
+  };
+
+  const equip = () => {
+    const row = document.querySelector("#box .input-row");
+    const shown = row?.querySelector(".camera");
+    if (row && touched.matches && !shown) row.querySelector(".submit-button, .stop-button")?.before(camera());
+    else if (shown && !touched.matches) shown.remove();
+  };
+  touched.addEventListener("change", equip);
+  new MutationObserver(equip).observe(document, { childList: true, subtree: true });
+})();

@@ -16,6 +16,7 @@
     search: "M10.5 4a6.5 6.5 0 1 0 .01 0 M15.5 15.5L21 21",
     down_arrow: "M6 9l6 6 6-6",
     save: "M12 3v12 M8 11l4 4 4-4 M5 20h14",
+    camera: "M4 8h3l2-3h6l2 3h3v11H4z M12 10a3.5 3.5 0 1 0 .01 0",
     crop: "M7 2v15h15 M2 7h15v15",
     close: "M5 5l14 14 M19 5L5 19",
     panel: "M3 5h18v14H3z M9 5v14",

@@ -105,6 +105,9 @@ window.studioChatInAddress = new URL(window.location.href).searchParams.get("cha
     else event.stopImmediatePropagation();
   };
 
+  // Pictures into the message box, as if they had been dropped there.
+  studio.addPictures = (files) => dropOnBox(accepted([...files]));
+
   window.addEventListener("dragover", (event) => {
     if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
   });

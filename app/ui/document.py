@@ -26,6 +26,7 @@ SCRIPTS = (
     "markdown.js",
     "conversation.js",
     "looking.js",
+    "cropping.js",
     "keys.js",
     "arena.js",
 )

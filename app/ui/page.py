@@ -45,7 +45,8 @@ from app.ui.view import View
 from app.ui.visitor import visitor_of
 from app.ui.wiring import Handlers, wire
 
-STYLES = [ROOT / "assets" / f"{name}.css" for name in ("style", "conversation", "arena", "keys")]
+SHEETS = ("style", "conversation", "pictures", "arena", "keys")
+STYLES = [ROOT / "assets" / f"{name}.css" for name in SHEETS]
 MOST_WAITING = 200
 """Events of all visitors that may wait in the queue."""
 CLEAN_UP_SECONDS = 3600
