@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 import uvicorn
 from starlette.types import ASGIApp
 
+from app.ports import listen
 from tests.waiting import PATIENCE, eventually
 
 PORTS = range(20_000, 32_000)
@@ -32,7 +33,7 @@ def free_port() -> int:
 @contextmanager
 def running(app: ASGIApp, port: int = 0) -> Iterator[str]:
     """Serve ``app`` in a thread while the block runs; yields its base URL."""
-    sock = socket.create_server(("127.0.0.1", port))
+    sock = listen("127.0.0.1", port, "")
     config = uvicorn.Config(
         app, log_config=None, access_log=False, proxy_headers=False, timeout_graceful_shutdown=2
     )

@@ -10,6 +10,8 @@ from app.ratings.columns import Bools, Columns, Ints
 
 SAYS = 3
 """First model wins, second wins, neither: the categories that are compared."""
+SPREAD = np.uint64(0x9E3779B97F4A7C15)
+"""2^64 divided by the golden ratio: multiples of it lie far apart."""
 
 
 def voters_agreement(columns: Columns, chosen: Bools) -> Agreement:
@@ -18,8 +20,7 @@ def voters_agreement(columns: Columns, chosen: Bools) -> Agreement:
     left, right = columns.left[chosen], columns.right[chosen]
     size = int(columns.right.max(initial=0) + columns.left.max(initial=0)) + 1
     pair = np.minimum(left, right) * size + np.maximum(left, right)
-    items = _numbered(np.stack([columns.prompt[chosen], pair], axis=1))
-    return agreement(items, says(columns, chosen))
+    return agreement(_numbered(columns.prompt[chosen], pair), says(columns, chosen))
 
 
 def judge_agreement(columns: Columns, people: Bools, judges: Bools) -> Agreement | None:
@@ -29,15 +30,16 @@ def judge_agreement(columns: Columns, people: Bools, judges: Bools) -> Agreement
     """
     if not judges.any():
         return None
-    keys, said = [], []
+    of_battles, of_judges, said = [], [], []
     for judge in np.unique(columns.voter[judges]).tolist():
         of_judge = judges & (columns.voter == judge)
         both = np.intersect1d(columns.battle[people], columns.battle[of_judge])
         chosen = (people | of_judge) & np.isin(columns.battle, both)
-        battles = columns.battle[chosen]
-        keys.append(np.stack([np.full(len(battles), judge), battles], axis=1))
+        of_battles.append(columns.battle[chosen])
+        of_judges.append(np.full(len(of_battles[-1]), judge))
         said.append(says(columns, chosen))
-    return agreement(_numbered(np.concatenate(keys)), np.concatenate(said))
+    items = _numbered(np.concatenate(of_battles), np.concatenate(of_judges))
+    return agreement(items, np.concatenate(said))
 
 
 def says(columns: Columns, chosen: Bools) -> Ints:
@@ -83,9 +85,11 @@ def _alpha(coincidences: npt.NDArray[np.float64]) -> float | None:
     return float(1 - observed / expected)
 
 
-def _numbered(keys: Ints) -> Ints:
-    """Rows numbered from 0, equal rows alike."""
-    if not len(keys):
+def _numbered(texts: Ints, groups: Ints) -> Ints:
+    """Rows numbered from 0, equal rows alike. ``texts`` are 63 bits of hashes, ``groups`` small."""
+    if not len(texts):
         return np.zeros(0, np.int64)
-    _, numbers = np.unique(keys, axis=0, return_inverse=True)
+    # One key of 64 bits: many times faster to sort than rows of two, and as unlikely to collide.
+    keys = texts.astype(np.uint64) + groups.astype(np.uint64) * SPREAD
+    _, numbers = np.unique(keys, return_inverse=True)
     return np.asarray(numbers, np.int64).ravel()
