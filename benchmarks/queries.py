@@ -17,7 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,20 @@ def rows_of(number: int, chance: random.Random, voter: Callable[[str], str]) -> 
         }  # fmt: skip
 
 
+def insert(database: sqlite3.Connection, rows: Iterable[tuple[str, dict[str, Any]]]) -> None:
+    """Insert rows of several tables; those of one table have the same columns."""
+    waiting: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
+    for table, values in rows:
+        waiting[table].append(values)
+    for table, found in waiting.items():
+        if found:
+            names = list(found[0])
+            marks = ", ".join(f":{name}" for name in names)
+            database.executemany(
+                f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", found
+            )
+
+
 def fill(path: Path, battles: int) -> None:
     """Write the rows past the program, whose own way would take hours; then its search index."""
     from sqlalchemy import create_engine
@@ -116,17 +130,10 @@ def fill(path: Path, battles: int) -> None:
     database.executemany("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?)", images)
     numbers = iter(range(battles))
     while some := list(islice(numbers, 20_000)):
-        waiting: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
-        for number in some:
-            for table, values in rows_of(number, chance, lambda p: voter_hash(salt, p)):
-                waiting[table].append(values)
-        for table, found in waiting.items():
-            if found:
-                names = list(found[0])
-                marks = ", ".join(f":{name}" for name in names)
-                database.executemany(
-                    f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", found
-                )
+        insert(
+            database,
+            (row for n in some for row in rows_of(n, chance, lambda p: voter_hash(salt, p))),
+        )
         database.commit()
         print(f"\r{some[-1] + 1:,} battles", end="", file=sys.stderr, flush=True)
     database.execute("UPDATE arena_state SET last_vote = ?", (2 * battles,))

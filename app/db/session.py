@@ -24,8 +24,9 @@ from sqlalchemy.exc import (
 from app.db.search import drop_index, drop_triggers, ensure_index
 from app.errors import DatabaseBusy, StorageFailed, StudioError
 
-BUSY_SECONDS = 5.0
-"""How long SQLite waits for a lock before it gives up."""
+BUSY_SECONDS = 15.0
+"""How long a transaction waits for a lock before it gives up: longer than 10 s, which a backup or
+another program on the same file may take, and shorter than clients wait."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -39,7 +40,11 @@ def open_database(url: str, busy_seconds: float = BUSY_SECONDS) -> Engine:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
             _make_folder(parsed.database)
-            engine = create_engine(url, connect_args={"timeout": busy_seconds})
+            engine = create_engine(
+                url,
+                connect_args={"timeout": busy_seconds},
+                execution_options={"busy_seconds": busy_seconds},
+            )
             event.listen(engine, "connect", _sqlite_settings)
             event.listen(engine, "begin", _sqlite_begin)
         else:
@@ -53,6 +58,11 @@ def open_database(url: str, busy_seconds: float = BUSY_SECONDS) -> Engine:
     with database_errors():
         upgrade(engine)
     return engine
+
+
+def busy_seconds(engine: Engine) -> float:
+    """How long transactions of this engine wait for a lock."""
+    return float(engine.get_execution_options().get("busy_seconds", BUSY_SECONDS))
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:

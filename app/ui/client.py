@@ -34,8 +34,9 @@ from app.ui.visitor import VISITOR, headers_for
 
 W = TypeVar("W", bound=BaseModel)
 
-QUICK = httpx.Timeout(10.0, connect=3.0)
-"""For everything but answers: the controller reads its database, no model is asked."""
+QUICK = httpx.Timeout(20.0, connect=3.0)
+"""For everything but answers: the controller asks its database, no model. Longer than it waits for
+a lock (15 s), so that it is heard when it gives up."""
 
 
 class ControllerGone(PageError):

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from app.db.session import BUSY_SECONDS
 from app.settings import Settings
+from app.ui.client import QUICK
 from app.worker.api import create_app as create_worker
 from tests.app.controller.arena.conftest import Ring, model, text_of
 from tests.app.controller.conftest import SECRET, Desk, code
@@ -219,6 +221,25 @@ def test_a_locked_database_says_that_the_vote_was_not_stored(impatient: Ring) ->
         assert "again" in reply.json()["error"]["remedy"]
     assert impatient.vote(battle_id).status_code == 200
     assert rows(impatient) == [("left", 0)]
+
+
+def test_a_vote_outlasts_a_lock_of_ten_seconds(ring: Ring, battle_id: str) -> None:
+    """A backup or another program holds the lock: the vote waits, and is stored."""
+    with ThreadPoolExecutor(2) as pool:
+        with ring.desk.locked():
+            begun = time.monotonic()
+            votes = [pool.submit(ring.vote, battle_id, "tie") for _ in range(2)]
+            time.sleep(10.2)
+            assert not any(vote.done() for vote in votes)
+            # Whoever only reads does not wait.
+            assert ring.get(f"/api/battles/{battle_id}")["vote"] is None
+        assert {vote.result().status_code for vote in votes} == {200}
+    assert time.monotonic() - begun < 25
+    assert rows(ring) == [("tie", 0)]
+
+
+def test_the_page_waits_longer_than_the_database() -> None:
+    assert QUICK.read is not None and QUICK.read > BUSY_SECONDS > 10
 
 
 def test_a_full_disk_says_that_the_vote_was_not_stored(ring: Ring) -> None:
