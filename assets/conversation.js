@@ -146,6 +146,7 @@
       this.element.addEventListener("keydown", (event) => this.typed(event));
       this.element.addEventListener("scroll", () => { this.follows = this.atEnd(); });
       this.follows = true;
+      new ResizeObserver(() => this.resized()).observe(this.element);
     }
 
     get messages() { return JSON.parse(this.props.value || "[]"); }
@@ -153,6 +154,14 @@
     atEnd() {
       const { scrollHeight, scrollTop, clientHeight } = this.element;
       return scrollHeight - scrollTop - clientHeight < 80;
+    }
+
+    // What stood above the lower edge stays there, when something opens below it or is closed.
+    resized() {
+      const { clientHeight } = this.element;
+      if (!this.follows && this.height) this.element.scrollTop += this.height - clientHeight;
+      this.height = clientHeight;
+      this.toEnd();
     }
 
     toEnd() { if (this.follows) this.element.scrollTop = this.element.scrollHeight; }

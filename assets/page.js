@@ -135,3 +135,15 @@ window.studioChatInAddress = new URL(window.location.href).searchParams.get("cha
   const changes = { attributeFilter: ["aria-label"], childList: true, subtree: true };
   new MutationObserver(correct).observe(document, changes);
 })();
+
+// What folds open: Gradio's button does not say whether it is open, and says its arrow aloud.
+(() => {
+  const told = () => {
+    for (const button of document.querySelectorAll("button.label-wrap")) {
+      button.setAttribute("aria-expanded", String(button.classList.contains("open")));
+      button.querySelector(".icon")?.setAttribute("aria-hidden", "true");
+    }
+  };
+  window.addEventListener("click", () => setTimeout(told));
+  window.addEventListener("focusin", told);
+})();

@@ -30,6 +30,8 @@ SCRIPTS = (
     "keys.js",
     "arena.js",
 )
+SHEET = "whole.css"
+"""Gradio is given all other sheets."""
 KATEX = {"js": "vendor/katex/katex.min.js", "css": "vendor/katex/katex.min.css"}
 """Loaded when the first formula is shown. Its style sheet names its fonts relative to itself."""
 FOLDERS = ("vendor", "examples")
@@ -112,7 +114,10 @@ def _head(language: Language) -> str:
     early = _EARLY.format(data=json.dumps(data, ensure_ascii=False).replace("<", "\\u003c"))
     scripts = "".join(f'<script defer src="{asset_url(name)}"></script>' for name in SCRIPTS)
     description = html.escape(texts("page.description"), quote=True)
-    return f'<script>{early}</script><meta name="description" content="{description}">{scripts}'
+    return (
+        f'<script>{early}</script><meta name="description" content="{description}">'
+        f'<link rel="stylesheet" href="{asset_url(SHEET)}">{scripts}'
+    )
 
 
 @cache
@@ -125,5 +130,7 @@ def asset_url(name: str) -> str:
 def asset(name: str) -> Path | None:
     """The file that the page may load under this name; None for all other files."""
     path = (ASSETS / name).resolve()
-    allowed = name in SCRIPTS or any(path.is_relative_to(ASSETS / folder) for folder in FOLDERS)
+    allowed = name in (*SCRIPTS, SHEET) or any(
+        path.is_relative_to(ASSETS / folder) for folder in FOLDERS
+    )
     return path if allowed and path.is_file() else None

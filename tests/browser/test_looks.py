@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,40 @@ def test_every_control_has_a_name(chat: Chat) -> None:
     snapshot = chat.page.locator("main").aria_snapshot()
     nameless = re.findall(r"- (?:button|textbox|combobox|slider|spinbutton)(?:$|:)", snapshot, re.M)
     assert not nameless, snapshot
+
+
+MOVING = """
+document.getAnimations().filter((each) =>
+  each.effect.getComputedTiming().iterations === Infinity && each.playState === "running"
+  && each.effect.target.checkVisibility()).length
+"""
+
+
+def test_nothing_moves_where_motion_is_not_wanted(visitors: Visitors, studio: Studio) -> None:
+    studio.backend.gate = threading.Semaphore(0)
+    chat = visitors.open(studio.url, reduced_motion="reduce")
+    chat.send("What is it?")
+    expect(chat.log.locator(".thinking")).to_be_visible()
+    assert chat.page.evaluate(MOVING) == 0
+    assert (
+        chat.page.evaluate("getComputedStyle(document.querySelector('#new')).transition") == "none"
+    )
+    chat.page.emulate_media(reduced_motion="no-preference")
+    assert chat.page.evaluate(MOVING) > 0
+    studio.backend.gate.release(1000)
+    chat.finished()
+
+
+def test_what_opens_below_does_not_hide_the_answer(visitors: Visitors, studio: Studio) -> None:
+    chat = visitors.open(studio.url, viewport=WIDTHS["narrow"])
+    for number in range(4):
+        chat.ask(f"Question {number}?")
+    settings = chat.page.get_by_role("button", name="Answer settings")
+    settings.click()
+    expect(settings).to_have_attribute("aria-expanded", "true")
+    expect(chat.page.get_by_label("number input for Temperature")).to_be_visible()
+    expect(chat.answers.last).to_be_in_viewport(ratio=1)
+    chat.press("Like")
+    expect(chat.rating).to_be_visible()
+    expect(chat.answers.last).to_be_in_viewport(ratio=1)
+    expect(chat.box).to_be_in_viewport(ratio=1)
