@@ -72,6 +72,11 @@ def picture_from_data_url(url: str, settings: Settings) -> Picture:
     return Picture(data, media_type, image.width, image.height, sha256_of(data))
 
 
+def as_jpeg(data: bytes, settings: Settings) -> bytes:
+    """A picture's file as a JPEG without metadata; raises as :func:`decode_bytes`."""
+    return encode_image(decode_bytes(data, settings), "image/jpeg")
+
+
 def thumbnail(data: bytes) -> bytes:
     """A stored picture made small, its longer side 128 pixels, as a WebP file."""
     # It is one of ours, which was within the limits of its time.

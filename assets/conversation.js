@@ -220,12 +220,17 @@
         case "undo": this.trigger("undo", {}); break;
         case "copy": studio.copy(message.text, target); break;
         case "look": studio.look(this, here, target); break;
-        case "enlarge": studio.enlarge(message.pictures, Number(at), target); break;
+        case "enlarge": studio.enlarge(message.pictures, Number(at), target, this.modelAfter(here)); break;
         case "edit": this.edit(here); break;
         case "cancel-edit": this.endEdit(here); break;
         case "drop-picture": target.closest(".kept").remove(); break;
         default: break;
       }
+    }
+
+    // The model that answered a question.
+    modelAfter(here) {
+      return this.shown[this.shown.indexOf(here) + 1]?.message.model;
     }
 
     // The pictures before an answer, in the order in which the model was given them.

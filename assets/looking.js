@@ -5,7 +5,7 @@
 
   // --- pictures in large -------------------------------------------------------------------------
 
-  studio.enlarge = (urls, at, opener) => {
+  studio.enlarge = (urls, at, opener, model) => {
     const image = studio.h("img", { alt: "" });
     const count = studio.h("span", { class: "position", role: "status" });
     const step = (act, label, face, by) => {
@@ -19,8 +19,10 @@
       urls.length > 1 && [step("former", say("picture.former"), "‹", -1), count,
         step("next", say("picture.next"), "›", 1)]);
     let now = at;
+    const received = model && studio.offerReceived(dialog, image, model);
     const show = (wanted) => {
       now = (wanted + urls.length) % urls.length;
+      received?.(urls[now]);
       image.src = urls[now];
       image.alt = say("picture.name", { number: now + 1 });
       count.textContent = `${now + 1}/${urls.length}`;

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixi
 from llava_core.conversation import Conversation
 from llava_core.errors import ContextError
 from llava_core.pixels import PixelCache
+from llava_core.received import Received, received
 from llava_core.templates import Rendered, Renderer, expand_image_tokens
 from llava_core.views import View, view_of
 
@@ -101,6 +102,13 @@ class Checkpoint:
         """What the vision tower sees at once of each picture of the conversation."""
         images: Any = self.processor.image_processor
         return [view_of(images, *picture.size) for picture in conversation.images]
+
+    def receives(self, picture: Image.Image) -> Received:
+        """What the vision tower is given of a picture, and how many visual tokens it becomes."""
+        processed = self._process([picture])
+        [tokens] = self.visual_token_counts(processed, 1)
+        images: Any = self.processor.image_processor
+        return received(images, picture, processed["pixel_values"], tokens)
 
     def _process(self, images: list[Image.Image]) -> dict[str, Any]:
         return dict(self.processor.image_processor(images, return_tensors="pt"))

@@ -29,6 +29,7 @@ SHARED = (
     "app.ports",
     "app.prompts",
     "app.protocol",
+    "app.received",
     "app.queue_place",
     "app.settings",
 )
@@ -80,6 +81,7 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
     "app.errors": WITHOUT_MODELS,
     "app.access": WITHOUT_MODELS,
     "app.history": WITHOUT_MODELS,
+    "app.received": WITHOUT_MODELS,
     "app.people": WITHOUT_MODELS,
     "app.http": WITHOUT_MODELS,
     "app.ports": WITHOUT_MODELS,

@@ -22,6 +22,7 @@ from app.controller.explaining import Explaining
 from app.controller.exporting import export_routes
 from app.controller.guard import Guard
 from app.controller.people import people_routes
+from app.controller.receiving import receiving_routes
 from app.controller.registry import Registry
 from app.controller.relay import Relay
 from app.controller.requests import person_of, read_message, validated
@@ -79,6 +80,7 @@ def create_app(
     app.include_router(_public(settings, chat))
     app.include_router(conversation_routes(chat))
     app.include_router(picture_routes(chat))
+    app.include_router(receiving_routes(services))
     app.include_router(share_routes(store))
     app.include_router(shared_routes(store))
     app.include_router(export_routes(store))

@@ -9,6 +9,7 @@ from fastapi.responses import Response
 
 from app.controller.chat import Chat
 from app.controller.requests import person_of, read_message
+from app.db.store import Store
 from app.history import BranchRequest, ConversationChange, ConversationEntry, ConversationList
 from app.protocol import PERSON_HEADER, HeadRequest, StoredConversation
 
@@ -79,9 +80,13 @@ def picture_routes(chat: Chat) -> APIRouter:
         return Response(data, media_type="image/webp", headers=KEPT_FOREVER)
 
     async def _check_owner(request: Request, sha256: str) -> None:
-        """Somebody who is named must have the picture. Browsers send no name with a picture's
-        request where nobody logs in: there its SHA-256, which nobody can guess, is enough."""
-        if request.state.name or request.headers.get(PERSON_HEADER):
-            await asyncio.to_thread(store.check_picture, person_of(request), sha256)
+        await check_owner(store, request, sha256)
 
     return router
+
+
+async def check_owner(store: Store, request: Request, sha256: str) -> None:
+    """Somebody who is named must have the picture. Browsers send no name with a picture's
+    request where nobody logs in: there its SHA-256, which nobody can guess, is enough."""
+    if request.state.name or request.headers.get(PERSON_HEADER):
+        await asyncio.to_thread(store.check_picture, person_of(request), sha256)

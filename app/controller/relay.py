@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from app.controller.registry import Choice
 from app.errors import BadRequest, StudioError, UnknownModel, WorkerLost, from_wire
@@ -21,6 +21,7 @@ from app.protocol import (
     Usage,
 )
 from app.queue_place import QueuePlace
+from app.received import ReceivedPicture
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Counted:
 
     usage: Usage
 
+
+W = TypeVar("W", bound=BaseModel)
 
 AGAIN = "Send again in some seconds."
 Event = Opened | Waiting | Text | Finished | Counted
@@ -106,9 +109,29 @@ class Relay:
         Raises :class:`WorkerLost` and the worker's own error, as :meth:`stream` does, and
         :class:`BadRequest` where the worker is an engine that cannot tell.
         """
+        told = "where an answer looked"
+        return await self._ask(Explanation, "explanations", told, choice, messages, request_id)
+
+    async def received(
+        self, choice: Choice, messages: list[dict[str, Any]], request_id: str
+    ) -> ReceivedPicture:
+        """How the picture of the messages reaches the model; raises as :meth:`explain` does."""
+        told = "what it receives of a picture"
+        return await self._ask(ReceivedPicture, "received", told, choice, messages, request_id)
+
+    async def _ask(
+        self,
+        kind: type[W],
+        path: str,
+        told: str,
+        choice: Choice,
+        messages: list[dict[str, Any]],
+        request_id: str,
+    ) -> W:
+        """The worker's reply at an address that only this project's workers have."""
         try:
             response = await self._client.post(
-                f"{choice.url.rstrip('/')}/v1/explanations",
+                f"{choice.url.rstrip('/')}/v1/{path}",
                 json={"model": choice.model.id, "messages": messages},
                 headers=self._headers(request_id),
                 timeout=self._timeout,
@@ -118,11 +141,11 @@ class Relay:
         except httpx.TransportError as error:
             raise WorkerLost("The worker went away.", AGAIN) from error
         if response.status_code != 200:
-            raise _unexplained(response, choice.model.id)
+            raise _untold(response, choice.model.id, told)
         try:
-            return Explanation.model_validate_json(response.content)
+            return kind.model_validate_json(response.content)
         except ValidationError as error:
-            raise WorkerLost("The worker sent something that is not an explanation.") from error
+            raise WorkerLost(f"The worker did not tell {told}.") from error
 
     def _headers(self, request_id: str) -> dict[str, str]:
         secret = {"Authorization": f"Bearer {self._secret}"} if self._secret else {}
@@ -174,14 +197,14 @@ def _refusal(content: bytes, status: int) -> StudioError:
     return error
 
 
-def _unexplained(response: httpx.Response, model: str) -> StudioError:
+def _untold(response: httpx.Response, model: str, told: str) -> StudioError:
     """Other engines have no such address: their bodies are not ours to read."""
     if response.status_code in (404, 405):
         refusal = _refusal(response.content, response.status_code)
         if isinstance(refusal, UnknownModel):
             return refusal
         return BadRequest(
-            f"The engine behind {model} cannot tell where an answer looked.",
+            f"The engine behind {model} cannot tell {told}.",
             "Ask a model that runs in a worker of this project.",
         )
     return _refusal(response.content, response.status_code)

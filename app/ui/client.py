@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel
@@ -27,6 +28,7 @@ from app.protocol import (
     Sampling,
     StoredConversation,
 )
+from app.received import ReceivedPicture
 from app.settings import Settings
 from app.ui.events import AnswerEvent, read_events
 from app.ui.language import PageError
@@ -187,6 +189,11 @@ class ControllerClient:
         """A stored picture's file."""
         response = await self._send("GET", f"/api/images/{sha256}")
         return Picture(response.content, response.headers.get("content-type", "image/png"))
+
+    async def received(self, sha256: str, model: str) -> ReceivedPicture:
+        """A stored picture as a model receives it."""
+        path = f"/api/images/{quote(sha256, safe='')}/received?model={quote(model, safe='')}"
+        return await self.call(ReceivedPicture, "GET", path, timeout=self._answering)
 
     async def log_in(self, name: str, password: str) -> Session:
         """A session for somebody who knows their password."""

@@ -27,6 +27,7 @@ SCRIPTS = (
     "conversation.js",
     "looking.js",
     "cropping.js",
+    "received.js",
     "keys.js",
     "arena.js",
 )

@@ -40,6 +40,7 @@ from app.ui.navigation import ARENA, COMPARE, LEADERBOARD, LOGO, PLACES, open_pa
 from app.ui.preference import LanguagePreference
 from app.ui.rating import RatingHandlers
 from app.ui.readable import serve_readable
+from app.ui.received import serve_received
 from app.ui.theme import StudioTheme
 from app.ui.view import View
 from app.ui.visitor import visitor_of
@@ -76,6 +77,7 @@ def create_app(settings: Settings, client: ControllerClient | None = None) -> Fa
     _serve_pictures(app, controller)
     _serve_assets(app)
     serve_readable(app, settings)
+    serve_received(app, controller)
     app.add_middleware(Document)
     app.add_middleware(LanguagePreference, pages=[f"/{place.path}" for place in PLACES])
     serve_login(app, settings, controller)

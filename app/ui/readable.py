@@ -13,10 +13,9 @@ from fastapi.responses import JSONResponse, Response
 
 from app.errors import NotAllowed, StudioError
 from app.http import read_body
-from app.pictures import decode_bytes, limits_of
+from app.pictures import as_jpeg, limits_of
 from app.settings import Settings
 from app.ui.language import LANGUAGES, PREFIXES, Texts, load_texts
-from llava_core.images import encode_image
 
 READABLE_PATH = "readable"
 """Where assets/adding.js sends such a file, relative to the page."""
@@ -50,8 +49,3 @@ def check_own_page(request: Request) -> None:
     """Raises :class:`app.errors.NotAllowed` where a browser says that another site asks."""
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise NotAllowed("Only this page itself may ask for that.")
-
-
-def as_jpeg(data: bytes, settings: Settings) -> bytes:
-    """The picture as a JPEG file without metadata; raises as app.pictures.decode_bytes."""
-    return encode_image(decode_bytes(data, settings), "image/jpeg")

@@ -13,11 +13,18 @@ from starlette.types import Receive, Scope, Send
 
 from app.errors import BadRequest, StudioError
 from app.http import body_limit, check_secret, error_response, read_body, request_id
-from app.protocol import REQUEST_ID_HEADER, ExplainedWord, Explanation, ModelList
+from app.protocol import (
+    REQUEST_ID_HEADER,
+    ExplainedWord,
+    Explanation,
+    ModelList,
+)
+from app.received import ReceivedPicture
 from app.settings import Settings
 from app.worker.backend import Backend, EngineBackend
 from app.worker.engine import EngineQueue
 from app.worker.metrics import TYPE, metrics
+from app.worker.received import received_picture
 from app.worker.requests import conversation_of, parse, sampling_of
 from app.worker.service import Service
 from app.worker.ticket import Ticket
@@ -91,7 +98,30 @@ def _router(settings: Settings, service: Service) -> APIRouter:
     async def explanations(request: Request) -> Explanation:
         return await _explain(request, settings, service)
 
+    @router.post("/v1/received", dependencies=guarded)
+    async def received(request: Request) -> ReceivedPicture:
+        return await _receive(request, settings, service)
+
     return router
+
+
+async def _receive(request: Request, settings: Settings, service: Service) -> ReceivedPicture:
+    """How the last picture of the messages reaches the model; same body as for an answer."""
+    chat = await asyncio.to_thread(parse, await read_body(request, body_limit(settings)))
+    queue = service.queue_for(chat.model)
+    if not isinstance(queue, EngineQueue):
+        raise BadRequest(
+            f"{queue.info.id} cannot tell what it receives of a picture.",
+            "Ask a model that runs in the engine; the worker's log says which do.",
+        )
+    conversation = await asyncio.to_thread(
+        conversation_of, chat.messages, settings, service.pictures
+    )
+    if not conversation.images:
+        raise BadRequest("There is no picture in the messages.", "Send one.")
+    return await asyncio.to_thread(
+        received_picture, queue.engine.checkpoint, queue.info.id, conversation.images[-1]
+    )
 
 
 async def _explain(request: Request, settings: Settings, service: Service) -> Explanation:
