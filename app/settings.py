@@ -115,9 +115,9 @@ class Settings(BaseSettings):
     @property
     def controller_address(self) -> str:
         """The controller's base URL, without a trailing slash."""
-        return (self.controller_url or f"http://{_reachable(self.host)}:{self.controller_port}").rstrip(
-            "/"
-        )
+        return (
+            self.controller_url or f"http://{_reachable(self.host)}:{self.controller_port}"
+        ).rstrip("/")
 
     @property
     def worker_address(self) -> str:

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.settings import ROOT
 from app.ui.language import LANGUAGES, LOCALES, PREFIXES, Language, load_texts
+from app.ui.theme import BASALT
 
 ASSETS = ROOT / "assets"
 FILES_PATH = "studio"
@@ -35,7 +36,9 @@ SHEET = "whole.css"
 """Gradio is given all other sheets."""
 KATEX = {"js": "vendor/katex/katex.min.js", "css": "vendor/katex/katex.min.css"}
 """Loaded when the first formula is shown. Its style sheet names its fonts relative to itself."""
-FOLDERS = ("vendor", "examples")
+MANIFEST_PATH = "manifest.webmanifest"
+"""Where app/ui/installing.py tells browsers how to install the page, relative to it."""
+FOLDERS = ("vendor", "examples", "icons")
 """Folders of ``assets`` whose files a page may load."""
 _PREVIEWS = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>', re.DOTALL)
 _MANIFEST = re.compile(r'<link rel="manifest"[^>]*>')
@@ -117,7 +120,20 @@ def _head(language: Language) -> str:
     description = html.escape(texts("page.description"), quote=True)
     return (
         f'<script>{early}</script><meta name="description" content="{description}">'
-        f'<link rel="stylesheet" href="{asset_url(SHEET)}">{scripts}'
+        f'<link rel="stylesheet" href="{asset_url(SHEET)}">{_as_app()}{scripts}'
+    )
+
+
+def _as_app() -> str:
+    """What makes the page an app. A manifest is asked for without cookies, unless told otherwise:
+    where people log in, nobody would get it then."""
+    colours = "".join(
+        f'<meta name="theme-color" media="(prefers-color-scheme: {scheme})" content="{colour}">'
+        for scheme, colour in (("light", BASALT.c50), ("dark", BASALT.c950))
+    )
+    return (
+        f'<link rel="manifest" href="./{MANIFEST_PATH}" crossorigin="use-credentials">'
+        f'<link rel="apple-touch-icon" href="{asset_url("icons/touch-180.png")}">{colours}'
     )
 
 

@@ -31,6 +31,7 @@ from app.ui.compare.wiring import wire_compare
 from app.ui.document import FILES_PATH, Document, asset
 from app.ui.door import PageDoor
 from app.ui.examples import EXAMPLES, load_examples
+from app.ui.installing import serve_manifest
 from app.ui.language import LANGUAGES, PREFIXES, Language, Texts, load_texts
 from app.ui.leaderboard.view import BoardView
 from app.ui.leaderboard.wiring import wire_leaderboard
@@ -76,6 +77,7 @@ def create_app(settings: Settings, client: ControllerClient | None = None) -> Fa
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     _serve_pictures(app, controller)
     _serve_assets(app)
+    serve_manifest(app)
     serve_readable(app, settings)
     serve_received(app, controller)
     app.add_middleware(Document)
