@@ -19,8 +19,18 @@
       icon.length > 1 ? studio.icon(icon) : icon);
 
   studio.h = h;
+  // Browsers lend the clipboard over HTTPS and on loopback only; elsewhere there is the old way.
+  const copyOld = (text, where) => {
+    const field = h("textarea", { style: "position: fixed; opacity: 0" });
+    field.value = text;
+    where.parentElement.append(field);
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+  };
   studio.copy = async (text, where) => {
-    await navigator.clipboard.writeText(text);
+    if (navigator.clipboard) await navigator.clipboard.writeText(text);
+    else copyOld(text, where);
     where.classList.add("copied");
     setTimeout(() => where.classList.remove("copied"), 1500);
   };

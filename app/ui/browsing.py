@@ -41,21 +41,39 @@ class Browsing:
         # What has been typed meanwhile stays.
         return change.but(tab=shown, models=models, notice=notice, draft=None)
 
+    async def visit(self, tab: Tab, conversation_id: str) -> Change:
+        """Another conversation in this tab; an empty one for no id. What has been typed stays."""
+        empty = self.fresh(tab).but(draft=None)
+        if not conversation_id:
+            return empty
+        try:
+            stored = await self._answering.settled(tab.person, conversation_id)
+        except NotFound as error:
+            return empty.but(notice=Notice(error=error))
+        except StudioError as error:
+            return failed(error)
+        return showing(tab.fresh(), stored).but(written="")
+
     async def models(self, tab: Tab, chosen: str | None) -> Change:
         """The models that are served now, the chosen one kept where it still is."""
+        change = await self._served(tab, chosen)
+        return change.but(models=change.models and change.models.known_but("names", chosen))
+
+    async def choose(self, tab: Tab, chosen: str | None) -> Change:
+        """Another model for the next answers."""
+        change = await self._served(tab, chosen)
+        if change.models is None:
+            return change
+        remembered = tab.model_copy(update={"model": change.models.chosen})
+        return change.but(tab=remembered, models=change.models.known_but("sight", chosen))
+
+    async def _served(self, tab: Tab, chosen: str | None) -> Change:
         try:
             served = await self._client.list_models()
         except StudioError as error:
             return failed(error)
         models = Models.of(served, chosen, tab.model)
         return Change(models=models, notice=Notice() if served else NO_MODEL)
-
-    async def choose(self, tab: Tab, chosen: str | None) -> Change:
-        """Another model for the next answers."""
-        change = await self.models(tab, chosen)
-        if change.models:
-            change = change.but(tab=tab.model_copy(update={"model": change.models.chosen}))
-        return change
 
     def fresh(self, tab: Tab) -> Change:
         """An empty conversation; the former one stays stored."""

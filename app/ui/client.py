@@ -183,11 +183,11 @@ class ControllerClient:
 
     async def unrate(self, person: str, answer_id: str) -> None:
         """Take the person's rating of an answer back."""
-        await self._send("DELETE", f"/api/ratings/{answer_id}", person=person)
+        await self.send("DELETE", f"/api/ratings/{answer_id}", person=person)
 
     async def picture(self, sha256: str) -> Picture:
         """A stored picture's file."""
-        response = await self._send("GET", f"/api/images/{sha256}")
+        response = await self.send("GET", f"/api/images/{sha256}")
         return Picture(response.content, response.headers.get("content-type", "image/png"))
 
     async def received(self, sha256: str, model: str) -> ReceivedPicture:
@@ -202,7 +202,7 @@ class ControllerClient:
 
     async def log_out(self) -> None:
         """End the visitor's session."""
-        await self._send("POST", "/api/logout")
+        await self.send("POST", "/api/logout")
 
     async def me(self) -> Me:
         """Who the controller takes the visitor for."""
@@ -214,13 +214,13 @@ class ControllerClient:
 
     async def call(self, kind: type[W], method: str, path: str, **how: Any) -> W:
         """A reply of the API as ``kind``; ``how``: ``person``, and ``body`` where there is one."""
-        response = await self._send(method, path, **how)
+        response = await self.send(method, path, **how)
         try:
             return kind.model_validate_json(response.content)
         except ValueError as error:
             raise PageError("refusals.reply_unreadable", request=f"{method} {path}") from error
 
-    async def _send(
+    async def send(
         self,
         method: str,
         path: str,
@@ -229,6 +229,7 @@ class ControllerClient:
         body: BaseModel | None = None,
         timeout: httpx.Timeout = QUICK,
     ) -> httpx.Response:
+        """A successful reply, whatever it is; anything else is raised as an error."""
         headers = self._headers(person)
         content = body.model_dump(mode="json") if body else None
         try:

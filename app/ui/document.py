@@ -30,6 +30,8 @@ SCRIPTS = (
     "cropping.js",
     "received.js",
     "keys.js",
+    "history_menu.js",
+    "history.js",
     "arena.js",
 )
 SHEET = "whole.css"

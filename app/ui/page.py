@@ -31,6 +31,8 @@ from app.ui.compare.wiring import wire_compare
 from app.ui.document import FILES_PATH, Document, asset
 from app.ui.door import PageDoor
 from app.ui.examples import EXAMPLES, load_examples
+from app.ui.history import serve_history
+from app.ui.history_client import HistoryClient
 from app.ui.installing import serve_manifest
 from app.ui.language import LANGUAGES, PREFIXES, Language, Texts, load_texts
 from app.ui.leaderboard.view import BoardView
@@ -47,7 +49,7 @@ from app.ui.view import View
 from app.ui.visitor import visitor_of
 from app.ui.wiring import Handlers, wire
 
-SHEETS = ("style", "conversation", "pictures", "arena", "keys")
+SHEETS = ("style", "conversation", "pictures", "history", "arena", "keys")
 STYLES = [ROOT / "assets" / f"{name}.css" for name in SHEETS]
 MOST_WAITING = 200
 """Events of all visitors that may wait in the queue."""
@@ -80,6 +82,7 @@ def create_app(settings: Settings, client: ControllerClient | None = None) -> Fa
     serve_manifest(app)
     serve_readable(app, settings)
     serve_received(app, controller)
+    serve_history(app, HistoryClient(controller))
     app.add_middleware(Document)
     app.add_middleware(LanguagePreference, pages=[f"/{place.path}" for place in PLACES])
     serve_login(app, settings, controller)

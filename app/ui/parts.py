@@ -10,6 +10,7 @@ from app.settings import Settings
 from app.ui.document import asset_url
 from app.ui.elements import conversation_element
 from app.ui.examples import Example
+from app.ui.history import history_opener
 from app.ui.language import Texts
 from app.ui.navigation import CHAT, build_brand, build_navigation
 
@@ -55,6 +56,7 @@ class SamplingForm:
 def build_head(texts: Texts) -> Head:
     """The line at the top, and below it what the model sees."""
     with gr.Row(elem_id="head", equal_height=True):
+        history_opener()
         build_brand(texts)
         build_navigation(CHAT, texts)
         model = gr.Dropdown(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from app.errors import StudioError
 from app.protocol import (
@@ -54,11 +55,16 @@ class Edit:
 
 @dataclass(frozen=True)
 class Models:
-    """The models on offer, which of them is chosen, and what it can see."""
+    """The models on offer, which of them is chosen, and what it can see.
+
+    ``news`` says how much of that the page does not know yet. A reply may come late, when the
+    person has chosen another model already: what they chose is then not undone.
+    """
 
     names: tuple[str, ...]
     chosen: str | None
     sees: str
+    news: Literal["all", "sight", "names"] = "all"
 
     @classmethod
     def of(cls, served: list[ModelInfo], *wishes: str | None) -> Models:
@@ -66,6 +72,10 @@ class Models:
         by_name = {model.id: model for model in served}
         chosen = next((wish for wish in wishes if wish in by_name), next(iter(by_name), None))
         return cls(tuple(by_name), chosen, by_name[chosen].sees if chosen else "")
+
+    def known_but(self, news: Literal["sight", "names"], shown: str | None) -> Models:
+        """The same for a page whose box shows this model: less is new while it is served."""
+        return replace(self, news=news) if self.chosen == shown else self
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from app.queue_place import QueuePlace
 from app.settings import Settings
 from app.ui.elements import growing, packed, unseen_element
 from app.ui.examples import Example
+from app.ui.history import history_element
 from app.ui.language import Texts
 from app.ui.parts import (
     Head,
@@ -37,6 +38,7 @@ class View:
 
     texts: Texts
     tab: gr.BrowserState
+    history: gr.HTML
     head: Head
     chat: gr.HTML
     pen: gr.HTML
@@ -54,6 +56,7 @@ class View:
         return cls(
             texts=texts,
             tab=gr.BrowserState("", storage_key=STORAGE_KEY, secret=STORAGE_SECRET),
+            history=history_element(texts),
             head=build_head(texts),
             chat=build_chat(examples, texts),
             pen=unseen_element("mountPen"),
@@ -131,12 +134,15 @@ class View:
         }
 
     def _models(self, models: Models) -> dict[Any, Any]:
-        return {
-            self.head.model: gr.update(choices=list(models.names), value=models.chosen),
+        chosen: dict[str, Any] = {"value": models.chosen} if models.news == "all" else {}
+        values: dict[Any, Any] = {
+            self.head.model: gr.update(choices=list(models.names), **chosen),
             self.models: packed(models.names),
-            self.head.sees: sees_html(models, self.texts),
             self.head.waiting: gr.update(active=not models.names),
         }
+        if models.news != "names":
+            values[self.head.sees] = sees_html(models, self.texts)
+        return values
 
 
 def notice_html(text: str) -> str:

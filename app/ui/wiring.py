@@ -20,19 +20,12 @@ from app.ui.screen import Change, Choice, Draft, Edit
 from app.ui.tab import Tab
 from app.ui.view import View
 
-REMEMBER_IN_ADDRESS = """
-(stored) => {
-  const url = new URL(window.location.href);
-  const tab = JSON.parse(stored || "{}");
-  if (tab.conversation) url.searchParams.set("chat", tab.conversation);
-  else url.searchParams.delete("chat");
-  window.history.replaceState(window.history.state, "", url);
-}
-"""
-"""Each tab finds its own conversation again when it is reloaded."""
+REMEMBER_IN_ADDRESS = "(stored) => studio.tabChanged(stored)"
+"""Each tab finds its own conversation again when it is reloaded; the list marks it."""
 
 RECALL_FROM_ADDRESS = """
 (stored) => {
+  studio.tabRead(stored);
   const chat = window.studioChatInAddress;
   if (!stored || !chat) return [stored];
   return [JSON.stringify({ ...JSON.parse(stored), conversation: chat, path: [] })];
@@ -80,6 +73,10 @@ def _wire_browsing(blocks: gr.Blocks, view: View, browsing: Browsing, on: dict[s
     async def walk(event: gr.EventData, stored: Any) -> dict[Any, Any]:
         return view.apply(await browsing.walk(Tab.read(stored), **_ids(event)))
 
+    async def visit(event: gr.EventData, stored: Any) -> dict[Any, Any]:
+        wanted = str(_details(event).get("conversation_id") or "")
+        return view.apply(await browsing.visit(Tab.read(stored), wanted))
+
     async def look(event: gr.EventData, stored: Any) -> dict[Any, Any]:
         answer = str(_details(event).get("answer_id"))
         return view.apply(await browsing.look(Tab.read(stored), answer))
@@ -88,10 +85,12 @@ def _wire_browsing(blocks: gr.Blocks, view: View, browsing: Browsing, on: dict[s
     view.head.waiting.tick(opened, view.tab, **on)
     view.tab.change(None, view.tab, js=REMEMBER_IN_ADDRESS)
     view.head.model.focus(models, [view.tab, view.head.model], **on)
-    view.head.model.input(choose, [view.tab, view.head.model], **on)
+    # A second choice while the first is on its way counts.
+    view.head.model.input(choose, [view.tab, view.head.model], trigger_mode="always_last", **on)
     view.chat.undo(undo, view.tab, **on)
     view.chat.select(walk, view.tab, **on)
     view.chat.expand(look, view.tab, **on)
+    view.history.select(visit, view.tab, trigger_mode="always_last", **on)
 
 
 def _wire_answers(view: View, handlers: Handlers, on: dict[str, Any]) -> None:
@@ -147,7 +146,7 @@ def _wire_answers(view: View, handlers: Handlers, on: dict[str, Any]) -> None:
         **on,
     )
     # Events of one trigger run one after the other: first the answer in work is cancelled.
-    ending = [view.box.stop, view.head.new.click]
+    ending = [view.box.stop, view.head.new.click, view.history.select]
     gr.on(ending, None, cancels=[asking], api_visibility="private")
     view.box.stop(stopped, view.tab, **on)
     view.head.new.click(fresh, view.tab, **on)

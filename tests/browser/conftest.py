@@ -98,6 +98,12 @@ class Studio:
         database.close()
         return rows
 
+    def write(self, statement: str) -> None:
+        """Change the database behind the back of the app."""
+        with sqlite3.connect(self.settings.data_dir / "studio.db", timeout=30) as database:
+            database.execute(statement)
+        database.close()
+
     def _start(self, part: str, app: FastAPI) -> None:
         port = {
             "controller": self.settings.controller_port,

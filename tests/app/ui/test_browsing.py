@@ -123,3 +123,33 @@ async def test_a_new_chat_leaves_the_former_one_stored(page: Page, fake: FakeCon
     assert page.tab == Tab(person=person) and page.texts == []
     await page.ask("Else?")
     assert fake.requests[1].conversation_id is None and len(fake.heads) == 2
+
+
+async def test_another_conversation_is_shown_and_what_is_typed_stays(
+    page: Page, fake: FakeController
+) -> None:
+    await page.ask("What?")
+    first = page.tab.conversation or ""
+    page.show(page.browsing.fresh(page.tab))
+    await page.ask("Else?")
+    change = page.show(await page.browsing.visit(page.tab, first))
+    assert page.texts[0] == "What?" and page.tab.conversation == first and change.draft is None
+    empty = page.show(await page.browsing.visit(page.tab, ""))
+    assert page.texts == [] and page.tab.conversation is None and empty.draft is None
+    gone = page.show(await page.browsing.visit(page.tab, "gone"))
+    assert page.tab.conversation is None and "no conversation" in said(gone)
+    page.browsing._client._http.base_url = "http://127.0.0.1:9"
+    assert (await page.browsing.visit(page.tab, first)).tab is None, "what is shown stays"
+
+
+async def test_a_reply_tells_no_more_than_the_page_does_not_know(
+    page: Page, fake: FakeController
+) -> None:
+    """It may come late: a choice that was made meanwhile is not undone."""
+    looked = (await page.browsing.models(page.tab, "first")).models
+    chosen = (await page.browsing.choose(page.tab, "first")).models
+    assert looked and chosen and (looked.news, chosen.news) == ("names", "sight")
+    fake.models = [ModelInfo(id="third")]
+    for change in (page.browsing.models, page.browsing.choose):
+        moved = (await change(page.tab, "first")).models
+        assert moved and (moved.news, moved.chosen) == ("all", "third")
