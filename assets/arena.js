@@ -23,6 +23,8 @@
     const focused = document.activeElement;
     const idle = focused?.matches?.("textarea") && !focused.value && event.key.startsWith("Arrow");
     if (writes(focused) && !idle) return;
+    // Whoever has begun the next question is not voting, wherever the focus is.
+    if (document.querySelector("#box textarea")?.value.trim()) return;
     const button = document.querySelector(`#vote-${choice}`);
     if (!button || button.disabled) return;
     event.preventDefault();

@@ -27,6 +27,7 @@ from app.ui.browsing import Browsing
 from app.ui.client import ControllerClient
 from app.ui.compare.handlers import Comparing
 from app.ui.compare.view import CompareView
+from app.ui.compare.voting import Voting
 from app.ui.compare.wiring import wire_compare
 from app.ui.document import FILES_PATH, Document, asset
 from app.ui.door import PageDoor
@@ -162,7 +163,7 @@ def _add_compare(
     comparing = Comparing(controller, Answering(controller))
     with open_page(blocks, COMPARE, texts) as page:
         view = CompareView.build(settings, texts)
-        wire_compare(page, view, comparing, RatingHandlers(controller))
+        wire_compare(page, view, comparing, RatingHandlers(controller), Voting(controller))
 
 
 def _add_arena(blocks: gr.Blocks, controller: ControllerClient, texts: Texts) -> None:

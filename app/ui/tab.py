@@ -9,6 +9,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.protocol import RatingValue, StoredConversation
 
+NAME_AT_ONCE = """
+(tab) => {
+  try {
+    if (JSON.parse(tab || "{}").person) return tab;
+  } catch { /* kept by something else: begin anew */ }
+  const bytes = [...crypto.getRandomValues(new Uint8Array(16))];
+  const person = bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return JSON.stringify({ person });
+}
+"""
+"""In the browser, before the page's server is asked for anything: what is begun while the page is
+still loading is the same person's as what follows."""
+
 
 class Rated(BaseModel):
     """The rating whose reason is asked for at the moment."""

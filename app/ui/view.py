@@ -94,7 +94,7 @@ class View:
         if change.insight is not None:
             values[self.insight] = packed(self._insight(change.insight))
         if change.panel is not None:
-            values |= self._rating(change.panel)
+            values |= rating_values(self.rating, change.panel, self.texts)
         if change.models is not None:
             values |= self._models(change.models)
         return values | self._chat(change) | self._box(change.draft, change.busy)
@@ -118,21 +118,6 @@ class View:
             new |= {"submit_btn": not busy, "stop_btn": busy}
         return {self.box: gr.update(**new)} if new else {}
 
-    def _rating(self, panel: RatingPanel) -> dict[Any, Any]:
-        rating = panel.rating
-        if rating is None:
-            return {self.rating.form: gr.update(visible=False)}
-        reasons = REASONS_FOR[rating.value]
-        choices = [(self.texts(f"rating.{reason}"), reason) for reason in reasons]
-        known = rating.reason if rating.reason in reasons else None
-        noted, title = self.texts("rating.noted"), self.texts(f"rating.{rating.value}")
-        return {
-            self.rating.form: gr.update(visible=True),
-            self.rating.title: f"<p>{noted} <b>{title}</b></p>",
-            self.rating.reason: gr.update(choices=choices, value=known),
-            self.rating.comment: rating.comment or "",
-        }
-
     def _models(self, models: Models) -> dict[Any, Any]:
         chosen: dict[str, Any] = {"value": models.chosen} if models.news == "all" else {}
         values: dict[Any, Any] = {
@@ -143,6 +128,24 @@ class View:
         if models.news != "names":
             values[self.head.sees] = sees_html(models, self.texts)
         return values
+
+
+def rating_values(form: RatingForm, panel: RatingPanel, texts: Texts) -> dict[Any, Any]:
+    """The question for a rating's reason, or nothing where it is closed."""
+    rating = panel.rating
+    if rating is None:
+        return {form.form: gr.update(visible=False)}
+    reasons = REASONS_FOR[rating.value]
+    noted, title = texts("rating.noted"), texts(f"rating.{rating.value}")
+    return {
+        form.form: gr.update(visible=True),
+        form.title: f"<p>{noted} <b>{title}</b></p>",
+        form.reason: gr.update(
+            choices=[(texts(f"rating.{reason}"), reason) for reason in reasons],
+            value=rating.reason if rating.reason in reasons else None,
+        ),
+        form.comment: rating.comment or "",
+    }
 
 
 def notice_html(text: str) -> str:

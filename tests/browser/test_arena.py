@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.chat import OUTPUT
 from tests.browser.conftest import Studio, Visitors
+from tests.waiting import eventually
 
 SIZES = {
     "wide-light": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"},
@@ -38,7 +39,14 @@ def test_a_blind_battle_is_voted_on_by_a_key_and_counts(
     for words in ("A red circle.", "It is green."):
         expect(page.get_by_text(words).first).to_be_visible()
     assert not page.get_by_text("scripted", exact=True).count(), "a name before the vote"
-    page.get_by_label("Your message").focus()
+    # Whoever writes the next question does not vote, even after leaving the message box.
+    box = page.get_by_label("Your message")
+    box.fill("Are there 2?")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("1")
+    page.keyboard.press("ArrowRight")
+    box.fill("")
+    box.focus()
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_text("You voted: A is better.")).to_be_visible()
     for name in ("scripted", "other"):
@@ -70,3 +78,43 @@ def test_two_checkpoints_answer_side_by_side(visitors: Visitors, studio: Studio,
         page.get_by_role("link", name="Continue as a chat").first
     ).first.click()
     expect(page.get_by_role("log").get_by_test_id("bot")).to_have_text("A red circle.")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_vote_on_two_columns_and_the_reason_of_a_thumb(
+    visitors: Visitors, studio: Studio, size: str
+) -> None:
+    studio.other.words = ("Something ", "else.")
+    page = opened(visitors, f"{studio.url}/compare", size)
+    box = page.get_by_label("Your message")
+    box.fill("What is it?")
+    expect(page.get_by_role("button", name="Column 1 is better")).to_be_hidden()
+    box.press("Enter")
+    page.get_by_role("button", name="Column 2 is better").click()
+    expect(page.get_by_text("You voted: Column 2 is better.")).to_be_visible()
+    page.get_by_role("button", name="Tie").click()
+    expect(page.get_by_text("You voted: Tie.")).to_be_visible()
+    page.get_by_label("Reason of your vote").fill("both see it")
+    page.get_by_label("Reason of your vote").press("Enter")
+    eventually(
+        lambda: (
+            studio.rows("select choice, reason, replaced from votes order by number")
+            == [("right", None, 1), ("tie", None, 1), ("tie", "both see it", 0)]
+        )
+    )
+    assert studio.rows("select kind, count(*) from battles group by kind") == [("named", 1)]
+
+    page.get_by_role("button", name="Like", exact=True).first.click()
+    expect(page.get_by_text("What is good about it?")).to_be_visible()
+    page.get_by_label("It is clear").check()
+    # One question at a time, and the answers stay in view.
+    expect(page.get_by_role("button", name="Column 1 is better")).to_be_hidden()
+    expect(page.get_by_text("A red circle.").first).to_be_in_viewport()
+    fits(page)
+    page.screenshot(path=OUTPUT / f"compare-reason-{size}.png")
+    page.get_by_role("button", name="Done").click()
+    expect(page.get_by_text("What is good about it?")).to_be_hidden()
+    eventually(lambda: studio.rows("select value, reason from ratings") == [("up", "clear")])
+    expect(page.get_by_text("You voted: Tie.")).to_be_visible()
+    fits(page)
+    page.screenshot(path=OUTPUT / f"compare-vote-{size}.png")

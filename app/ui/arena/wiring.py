@@ -15,7 +15,7 @@ from app.ui.arena.screen import ArenaTab, empty
 from app.ui.arena.view import ArenaView, messages_of
 from app.ui.examples import Example
 from app.ui.screen import Draft
-from app.ui.tab import Tab
+from app.ui.tab import NAME_AT_ONCE, Tab
 
 REMEMBER_IN_ADDRESS = """
 (stored) => {
@@ -57,7 +57,8 @@ def _wire_opening(
         change = await handlers.open(person.person, ArenaTab.read(stored))
         return {**view.apply(change), view.tab: person.store()}
 
-    page.load(
+    named = page.load(None, view.tab, view.tab, js=NAME_AT_ONCE, api_visibility="private")
+    named.then(
         opened,
         [view.tab, view.battle],
         [*view.changing, view.tab],

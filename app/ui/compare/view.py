@@ -10,9 +10,10 @@ import gradio as gr
 from app.settings import Settings
 from app.ui.compare.column import MOST_COLUMNS, Column, build_column
 from app.ui.compare.handlers import Opened
+from app.ui.compare.voting import CompareBallot
 from app.ui.language import Texts
 from app.ui.navigation import COMPARE, build_top
-from app.ui.parts import NEW_MODEL_SECONDS, build_box
+from app.ui.parts import NEW_MODEL_SECONDS, RatingForm, build_box, build_rating
 from app.ui.screen import Notice
 from app.ui.view import STORAGE_KEY, STORAGE_SECRET, notice_html
 
@@ -34,6 +35,9 @@ class CompareView:
     columns: tuple[Column, ...]
     whom: gr.Radio
     mark: gr.Checkbox
+    ballot: CompareBallot
+    rating: RatingForm
+    rated: gr.State
     notice: gr.HTML
     box: gr.MultimodalTextbox
     waiting: gr.Timer
@@ -51,6 +55,8 @@ class CompareView:
                 build_column(number, number <= FEWEST_COLUMNS, settings, texts)
                 for number in range(1, MOST_COLUMNS + 1)
             )
+        ballot = CompareBallot.build(texts)
+        rating = build_rating(texts)
         notice = gr.HTML(elem_id="notice")
         with gr.Row(elem_id="compare-tools"):
             whom = gr.Radio(
@@ -73,10 +79,29 @@ class CompareView:
             new = gr.Button(texts("compare.new"), size="sm", elem_id="start-over", min_width=90)
         box = build_box(texts)
         waiting = gr.Timer(NEW_MODEL_SECONDS, active=False)
-        asked = gr.State(None)
         return cls(
-            texts, tab, count, asked, how_many, new, columns, whom, mark, notice, box, waiting
+            texts=texts,
+            tab=tab,
+            count=count,
+            asked=gr.State(None),
+            how_many=how_many,
+            new=new,
+            columns=columns,
+            whom=whom,
+            mark=mark,
+            ballot=ballot,
+            rating=rating,
+            rated=gr.State(1),
+            notice=notice,
+            box=box,
+            waiting=waiting,
         )
+
+    @property
+    def rating_parts(self) -> list[Any]:
+        """The form that asks for a thumb's reason, as :func:`rating_values` changes it."""
+        form = self.rating
+        return [form.form, form.title, form.reason, form.comment]
 
     @property
     def stored(self) -> list[Any]:

@@ -13,14 +13,15 @@ from typing import Any
 import gradio as gr
 
 from app.errors import StudioError
-from app.ui.chatbot import chat_messages, rating_of
+from app.ui.chatbot import chat_messages
 from app.ui.compare.column import MOST_COLUMNS, Column, ColumnTab
 from app.ui.compare.handlers import Asked, Comparing, choice_of, fresh
+from app.ui.compare.judging import offer, wire_reasons, wire_thumbs, wire_votes
 from app.ui.compare.view import ALL, FEWEST_COLUMNS, CompareView
-from app.ui.messages import Message
+from app.ui.compare.voting import Voting
 from app.ui.rating import RatingHandlers
 from app.ui.screen import Change, Draft, Notice
-from app.ui.tab import Tab
+from app.ui.tab import NAME_AT_ONCE, Tab
 
 REMEMBER_IN_ADDRESS = """
 (...stored) => {
@@ -51,7 +52,11 @@ RECALL_FROM_ADDRESS = """
 
 
 def wire_compare(
-    page: gr.Blocks, view: CompareView, comparing: Comparing, rating: RatingHandlers
+    page: gr.Blocks,
+    view: CompareView,
+    comparing: Comparing,
+    rating: RatingHandlers,
+    voting: Voting,
 ) -> None:
     """Connect the parts of the page with the handlers; call it inside the page."""
     on: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -62,10 +67,13 @@ def wire_compare(
     _wire_marks(view, comparing, on)
     everything = [event for events in asking.values() for event in events]
     gr.on([view.new.click, view.box.stop], None, cancels=everything, api_visibility="private")
-    view.box.stop(
+    stopped = view.box.stop(
         _stopped(view, comparing), [*view.stored, *_busy(view)], _all_changing(view), **on
     )
+    _offered(view, stopped, on)
     _wire_new(view, on)
+    wire_votes(view, voting, on)
+    wire_reasons(view, rating, on)
 
 
 def _wire_opening(
@@ -76,7 +84,9 @@ def _wire_opening(
         return view.open(await comparing.open(Tab.read(tab), columns), _count(count))
 
     inputs = [view.tab, view.count, *view.stored]
-    page.load(opened, inputs, view.opening, js=RECALL_FROM_ADDRESS, **on)
+    named = page.load(None, view.tab, view.tab, js=NAME_AT_ONCE, api_visibility="private")
+    loaded = named.then(opened, inputs, view.opening, js=RECALL_FROM_ADDRESS, **on)
+    _offered(view, loaded, on)
     view.waiting.tick(opened, inputs, view.opening, **on)
     gr.on(
         [column.stored.change for column in view.columns],
@@ -86,7 +96,10 @@ def _wire_opening(
         api_visibility="private",
     )
     resized = [view.count, view.how_many, view.whom, *(column.box for column in view.columns)]
-    view.how_many.input(lambda count: view.resize(_count(count)), view.how_many, resized, **on)
+    changed = view.how_many.input(
+        lambda count: view.resize(_count(count)), view.how_many, resized, **on
+    )
+    _offered(view, changed, on)
 
 
 def _wire_asking(
@@ -103,28 +116,34 @@ def _wire_asking(
         except StudioError as error:
             return {view.asked: None, **view.tell(Notice(error=error))}
         emptied = gr.update(value={"text": "", "files": []}, submit_btn=False, stop_btn=True)
-        return {view.asked: asked, view.box: emptied, view.mark: False, **view.tell(Notice())}
+        return {
+            **{view.asked: asked, view.box: emptied, view.mark: False},
+            **view.tell(Notice()),
+            **view.ballot.hide(),
+            view.rating.form: gr.update(visible=False),
+        }
 
     taken = view.box.submit(
         take,
         [view.box, view.whom, view.count],
-        [view.asked, view.box, view.mark, view.notice],
+        [view.asked, view.box, view.mark, view.notice, view.ballot.box, view.rating.form],
         trigger_mode="once",
         **on,
     )
     events: dict[int, list[Any]] = {}
     for column in view.columns:
-        inputs = [view.asked, column.stored, column.shown, *column.sampling]
+        inputs = [view.asked, view.tab, column.stored, column.shown, *column.sampling]
         asked = taken.then(_asks(column, comparing), inputs, column.changing, **on)
         again = column.again.click(
             _asks(column, comparing),
-            [column.refused, column.stored, column.shown, *column.sampling],
+            [column.refused, view.tab, column.stored, column.shown, *column.sampling],
             column.changing,
             trigger_mode="once",
             **on,
         )
         for event in (asked, again):
             event.then(_free(view), _busy(view), view.box, **on)
+            _offered(view, event, on)
         events[column.number] = [asked, again]
     return events
 
@@ -132,6 +151,7 @@ def _wire_asking(
 def _asks(column: Column, comparing: Comparing) -> Any:
     async def ask(
         asked: Asked | Draft | None,
+        person: Any,
         stored: Any,
         shown: list[Any],
         model: str | None,
@@ -144,6 +164,7 @@ def _asks(column: Column, comparing: Comparing) -> Any:
             yield column.apply(Change())
             return
         settings = {
+            "person": Tab.read(person).person,
             "model": model,
             "temperature": temperature,
             "top_p": top_p,
@@ -169,23 +190,11 @@ def _wire_column(
     async def stopped(stored: Any) -> dict[Any, Any]:
         return column.apply(await comparing.settle(ColumnTab.read(stored)))
 
-    async def thumb(
-        event: gr.LikeData, stored: Any, shown: list[Message]
-    ) -> AsyncIterator[dict[Any, Any]]:
-        index = event.index if isinstance(event.index, int) else event.index[0]
-        message = shown[index] if 0 <= index < len(shown) else {}
-        # A second press takes Gradio's mark away, and not the rating: it is shown again.
-        value = rating_of(event.liked) or message.get("rating") or "up"
-        yield {column.chat: gr.update(feedback_value=[]), column.busy: gr.skip()}
-        change = await rating.press(ColumnTab.read(stored), shown, message.get("id", ""), value)
-        yield column.apply(change.but(tab=None, messages=change.messages or shown))
-
     column.stop.click(None, None, None, cancels=asking, api_visibility="private")
     ended = column.stop.click(stopped, column.stored, column.changing, **on)
     ended.then(_free(view), _busy(view), view.box, **on)
-    column.chat.like(
-        thumb, [column.stored, column.shown], column.changing, trigger_mode="always_last", **on
-    )
+    _offered(view, ended, on)
+    wire_thumbs(view, column, rating, on)
 
 
 def _wire_marks(view: CompareView, comparing: Comparing, on: dict[str, Any]) -> None:
@@ -215,9 +224,10 @@ def _wire_new(view: CompareView, on: dict[str, Any]) -> None:
             change = Change(tab=tab, messages=[], busy=False, notice=Notice())
             values |= column.apply(change) | {column.figures: "", column.refused: None}
             values[column.again] = gr.update(visible=False)
-        return values | view.tell(Notice())
+        hidden = {**view.ballot.hide(), view.rating.form: gr.update(visible=False)}
+        return values | view.tell(Notice()) | hidden
 
-    outputs = [*_all_changing(view), view.mark, view.notice]
+    outputs = [*_all_changing(view), view.mark, view.notice, view.ballot.box, view.rating.form]
     view.new.click(new, view.stored, outputs, **on)
 
 
@@ -240,6 +250,12 @@ def _free(view: CompareView) -> Any:
         return gr.skip() if any(busy) else _submitting()
 
     return free
+
+
+def _offered(view: CompareView, event: Any, on: dict[str, Any]) -> None:
+    """After an event, a vote is offered where nothing is being written any more."""
+    inputs = [*_busy(view), view.count, *view.stored]
+    event.then(offer(view), inputs, view.ballot.changing, **on)
 
 
 def _submitting() -> Any:
