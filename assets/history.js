@@ -62,7 +62,7 @@
       this.show(wide.matches && remembered() !== "closed");
       this.aside.hidden = false;
       this.listen();
-      if (studio.tab) this.refresh();
+      if (studio.tab) this.follow(null);
     }
 
     build() {
@@ -284,7 +284,10 @@
 
     // Another conversation in the tab, or one more answer.
     follow(before) {
-      if (!before) return void this.refresh();
+      if (!before) {
+        this.trying(() => studio.showPerson(this.person));
+        return void this.refresh();
+      }
       this.mark();
       const of = ({ conversation, path }) => JSON.stringify([conversation, path]);
       if (of(before) !== of(studio.tab)) this.refresh();

@@ -110,6 +110,34 @@
     }
   }
 
+  // --- who one is ----------------------------------------------------------------------------------
+
+  // Nothing on one's own machine, where nobody is asked who they are.
+  studio.showPerson = async (place) => {
+    const { h } = studio;
+    const { name, access, consent } = await (await studio.request("GET", "me")).json();
+    if (access === "local") return;
+    const box = h("input", { type: "checkbox" });
+    box.checked = consent.allowed;
+    const said = h("span", { role: "alert" });
+    box.addEventListener("change", async () => {
+      said.textContent = "";
+      try {
+        await studio.request("POST", "me/consent", { body: { allowed: box.checked } });
+      } catch (error) {
+        box.checked = !box.checked;
+        said.textContent = error.message;
+      }
+    });
+    const leave = h("form", { method: "post", action: `${studio.language === "en" ? "./" : "../"}logout` },
+      h("button", { type: "submit" }, say("history.log_out")));
+    place.replaceChildren(
+      ...(name ? [h("b", { title: name }, name)] : []),
+      ...(access === "login" ? [leave] : []),
+      h("label", {}, box, h("span", {}, say("history.consent"))), said);
+    place.hidden = false;
+  };
+
   // --- the menu ------------------------------------------------------------------------------------
 
   studio.HistoryMenu = class {

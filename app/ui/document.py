@@ -149,7 +149,7 @@ def asset_url(name: str) -> str:
 def asset(name: str) -> Path | None:
     """The file that the page may load under this name; None for all other files."""
     path = (ASSETS / name).resolve()
-    allowed = name in (*SCRIPTS, SHEET) or any(
+    allowed = name in (*SCRIPTS, "shared.js", SHEET) or any(
         path.is_relative_to(ASSETS / folder) for folder in FOLDERS
     )
     return path if allowed and path.is_file() else None

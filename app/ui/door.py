@@ -19,7 +19,8 @@ from app.ui.visitor import VISITOR, visitor_of
 KNOWN_SECONDS = 10.0
 """How long a session that was good is taken for good, for the page's own files. Whatever belongs to
 somebody comes from the controller, which looks at the session each time."""
-FREE = ("/login", "/logout", "/shared/", "/zh/shared/", "/favicon.ico")
+FREE = ("/login", "/logout", "/shared/", "/studio/", "/favicon.ico")
+"""Shared conversations are read without a name; what draws them is no secret."""
 
 
 class PageDoor:

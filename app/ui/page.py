@@ -45,6 +45,7 @@ from app.ui.preference import LanguagePreference
 from app.ui.rating import RatingHandlers
 from app.ui.readable import serve_readable
 from app.ui.received import serve_received
+from app.ui.shared import serve_shared
 from app.ui.theme import StudioTheme
 from app.ui.view import View
 from app.ui.visitor import visitor_of
@@ -84,6 +85,7 @@ def create_app(settings: Settings, client: ControllerClient | None = None) -> Fa
     serve_readable(app, settings)
     serve_received(app, controller)
     serve_history(app, HistoryClient(controller))
+    serve_shared(app, HistoryClient(controller))
     app.add_middleware(Document)
     app.add_middleware(LanguagePreference, pages=[f"/{place.path}" for place in PLACES])
     serve_login(app, settings, controller)

@@ -60,7 +60,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 class Studio:
     """Controller, worker and page in this process, each of which can be stopped and started."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **given: Any) -> None:
         self.settings = Settings(
             data_dir=folder,
             controller_port=free_port(),
@@ -68,6 +68,7 @@ class Studio:
             port=free_port(),
             lease_seconds=3600,
             max_upload_mb=5,
+            **given,
         )
         self.url = self.settings.page_address
         self.backend = ScriptedBackend(ModelInfo(id="scripted", context_length=200, sees=SEES))
@@ -127,7 +128,9 @@ class Studio:
         models = [self.backend.info, self.other.info]
         status = WorkerStatus(worker_id="w1", url=self.settings.worker_address, models=models)
         address = f"{self.settings.controller_address}/internal/workers"
-        reply = httpx.post(address, json=status.model_dump(), trust_env=False, timeout=60)
+        told = {"Authorization": f"Bearer {self.settings.secret}"}
+        body = status.model_dump()
+        reply = httpx.post(address, json=body, headers=told, trust_env=False, timeout=60)
         assert reply.is_success, reply.text
 
 
