@@ -67,8 +67,11 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        warming = asyncio.create_task(asyncio.to_thread(live.warm))
         async with sweeping(store, settings.retention_days):
             yield
+        live.stop()
+        await warming
         await chat.close()
         await client.aclose()
         store.close()

@@ -3,7 +3,8 @@
 On SQLite an FTS5 index of trigrams finds words, parts of words and text without spaces between
 words (Chinese, say); triggers keep it in step with the tables, whoever writes them. It is derived:
 :func:`ensure_index` makes it anew where it is missing or of another version. Terms of one or two
-characters have no trigram; for them, and on PostgreSQL, the person's own texts are looked through.
+characters have no trigram; for them, for words that more texts have than the person has texts, and
+on PostgreSQL, the person's own texts are looked through.
 https://www.sqlite.org/fts5.html#the_trigram_tokenizer
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Select, bindparam, select, text, union_all
+from sqlalchemy import Connection, Select, bindparam, func, select, text, union_all
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -21,6 +22,10 @@ from app.errors import BadRequest
 LONGEST_QUERY = 200
 MOST_TERMS = 8
 TRIGRAM = 3
+TEXTS_EACH = 8
+"""Texts that a conversation has, about: title, questions, answers."""
+FEWEST_HITS = 500
+"""So many hits are always looked up."""
 
 
 def _entry(source: str, conversation: str, words: str) -> str:
@@ -153,10 +158,30 @@ def found_in(session: Session, person: str, terms: Sequence[str]) -> list[Select
     """For each term, the ids of the person's conversations that have it somewhere."""
     long = any(len(term) >= TRIGRAM for term in terms)
     indexed = long and session.get_bind().dialect.name == "sqlite" and _has_index(session)
+    most = _texts_of(session, person) if indexed else 0
     return [
-        _by_index(person, term) if indexed and len(term) >= TRIGRAM else _by_scan(person, term)
+        _by_index(person, term)
+        if indexed and len(term) >= TRIGRAM and _is_rare(session, term, most)
+        else _by_scan(person, term)
         for term in terms
     ]
+
+
+def _texts_of(session: Session, person: str) -> int:
+    """About how many texts the person has: what looking through them would cost."""
+    mine = select(func.count()).where(Conversation.person == person)
+    return FEWEST_HITS + TEXTS_EACH * (session.scalar(mine) or 0)
+
+
+def _is_rare(session: Session, term: str, most: int) -> bool:
+    """Whether the index has the term no more than ``most`` times, of all people's texts together.
+
+    A word that half of all texts have would be looked up in a whole database of others' texts.
+    """
+    counted = text(
+        "SELECT count(*) FROM (SELECT 1 FROM search_index WHERE text MATCH :phrase LIMIT :most)"
+    )
+    return (session.scalar(counted, {"phrase": _phrase(term), "most": most}) or 0) < most
 
 
 def _has_index(session: Session) -> bool:
@@ -164,12 +189,16 @@ def _has_index(session: Session) -> bool:
     return bool(session.scalar(query))
 
 
+def _phrase(term: str) -> str:
+    """The term as FTS5 takes it literally."""
+    return '"' + term.replace('"', '""') + '"'
+
+
 def _by_index(person: str, term: str) -> Select[str]:
-    phrase = '"' + term.replace('"', '""') + '"'
     matching = text(
         "SELECT e.conversation_id FROM search_index i JOIN search_entries e ON e.number = i.rowid"
         " WHERE i.text MATCH :phrase"
-    ).bindparams(bindparam("phrase", phrase, unique=True))
+    ).bindparams(bindparam("phrase", _phrase(term), unique=True))
     found = matching.columns(Conversation.id.label("conversation_id")).subquery()
     return select(found.c.conversation_id)
 

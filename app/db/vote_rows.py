@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from app.db.battles import ArenaState, Battle, BattleAnswer, Vote
@@ -46,6 +46,12 @@ def read_votes(database: Database, after: int, limit: int) -> list[Row]:
     """Up to ``limit`` votes with numbers above ``after``, in order, replaced ones included."""
     with database.reading() as session:
         return _votes(session, after, limit)
+
+
+def read_vote_tuples(database: Database, after: int, limit: int) -> Sequence[tuple[Any, ...]]:
+    """The same as :func:`read_votes`, as tuples in the order of the columns: many times faster."""
+    with database.reading() as session:
+        return [tuple(row) for row in session.execute(_query(after, limit))]
 
 
 def read_votes_with_answers(database: Database, last: int) -> Iterator[Row]:
@@ -98,15 +104,18 @@ def read_thumbs(database: Database) -> Iterator[Row]:
         yield from rows
 
 
-def _votes(session: Session, after: int, limit: int) -> list[Row]:
-    query = (
+def _query(after: int, limit: int) -> Select[*tuple[Any, ...]]:
+    return (
         select(*_COLUMNS)
         .join(Battle, Battle.id == Vote.battle_id)
         .where(Vote.number > after)
         .order_by(Vote.number)
         .limit(limit)
     )
-    return [dict(row._mapping) for row in session.execute(query)]
+
+
+def _votes(session: Session, after: int, limit: int) -> list[Row]:
+    return [dict(row._mapping) for row in session.execute(_query(after, limit))]
 
 
 def _add_answers(session: Session, rows: list[Row]) -> None:

@@ -94,6 +94,20 @@ def test_refusals(store: Store) -> None:
     store.close()
 
 
+def test_votes_are_read_ahead_and_pairs_counted_when_enough_is_new(store: Store) -> None:
+    votes, live = VoteStore(store.database), LiveLeaderboard(store.database)
+    votes.cast("ann", battle(store), VoteRequest(choice="left"))
+    live.warm()
+    assert live.pair_scores() == {("left-model", "right-model"): (1.0, 1)}
+    votes.cast("bob", battle(store, "bob"), VoteRequest(choice="right"))
+    assert live.pair_scores() == {("left-model", "right-model"): (1.0, 2)}
+    live.stop()
+    votes.cast("eve", battle(store, "eve"), VoteRequest(choice="right"))
+    live.warm()  # the program ends: nothing more is read
+    assert live.pair_scores() == {("left-model", "right-model"): (1.0, 2)}
+    store.close()
+
+
 def test_a_turn_begun_in_two_tabs_is_one(store: Store) -> None:
     battle_id, battles = battle(store), BattleStore(store.database)
     battles.begin_turn(battle_id, 2, {"left": NewAnswer(error="no_worker")})

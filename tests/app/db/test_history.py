@@ -133,6 +133,21 @@ def test_without_an_index_texts_are_looked_through(sqlite: Store) -> None:
     assert sqlite.history.page("p", "hea%").total == 0
 
 
+def test_a_word_that_others_have_too_often_is_looked_for_among_ones_own(
+    sqlite: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.db.search.FEWEST_HITS", 2)
+    for person in ("p", "q", "r", *"stuvwxyz"):
+        begun = sqlite.begin_turn(NewTurn(person, "Where is the heart?"), SOURCE)
+        sqlite.save_answer(begun.answer_id, Outcome(f"At the left of {person * 9}.", "stop"))
+    with counted(sqlite.database.engine) as statements:
+        assert sqlite.history.page("p", "heart ppppppppp").total == 1
+    # One word by looking through, the rare one by the index.
+    listing = next(s for s in statements if "LIKE" in s)
+    assert "search_index i JOIN" in listing
+    assert sqlite.history.page("p", "heart qqqqqqqqq").total == 0
+
+
 def test_the_text_of_a_growing_answer_is_indexed_once(sqlite: Store) -> None:
     begun = sqlite.begin_turn(NewTurn("p", "What?"), SOURCE)
     for words in ("A red", "A red circle"):
