@@ -128,7 +128,8 @@ class Studio:
         models = [self.backend.info, self.other.info]
         status = WorkerStatus(worker_id="w1", url=self.settings.worker_address, models=models)
         address = f"{self.settings.controller_address}/internal/workers"
-        told = {"Authorization": f"Bearer {self.settings.secret}"}
+        secret = self.settings.secret
+        told = {"Authorization": f"Bearer {secret}"} if secret else {}
         body = status.model_dump()
         reply = httpx.post(address, json=body, headers=told, trust_env=False, timeout=60)
         assert reply.is_success, reply.text
