@@ -24,6 +24,7 @@ from app.ui.arena.view import ArenaView
 from app.ui.arena.wiring import wire_arena
 from app.ui.blocks import StudioBlocks
 from app.ui.browsing import Browsing
+from app.ui.bundles import KeptBundles
 from app.ui.client import ControllerClient
 from app.ui.compare.handlers import Comparing
 from app.ui.compare.view import CompareView
@@ -86,6 +87,7 @@ def create_app(settings: Settings, client: ControllerClient | None = None) -> Fa
     serve_received(app, controller)
     serve_history(app, HistoryClient(controller))
     serve_shared(app, HistoryClient(controller))
+    app.add_middleware(KeptBundles)
     app.add_middleware(Document)
     app.add_middleware(LanguagePreference, pages=[f"/{place.path}" for place in PLACES])
     serve_login(app, settings, controller)
