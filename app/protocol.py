@@ -26,6 +26,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from app.machines import LoadingModel, Machine, ModelCard
+
 PERSON_HEADER = "X-Person-Id"
 REQUEST_ID_HEADER = "X-Request-Id"
 
@@ -281,6 +283,10 @@ class ModelInfo(Wire):
     """One or two plain sentences: what this model can and cannot see."""
     source: str = ""
     """Folder or hub id it was loaded from."""
+    device: str = ""
+    memory_bytes: int = 0
+    """Of its weights as they are loaded."""
+    card: ModelCard | None = None
 
 
 class ModelList(Wire):
@@ -299,6 +305,8 @@ class WorkerStatus(Wire):
     waiting: int = 0
     """Requests in the queue."""
     draining: bool = False
+    machine: Machine | None = None
+    loading: list[LoadingModel] = Field(default_factory=list)
 
 
 class Lease(Wire):

@@ -17,6 +17,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from transformers import AutoModelForImageTextToText, BitsAndBytesConfig, PreTrainedModel
 
 from llava_core.adapters import adapt, base_of, is_adapter
+from llava_core.card import read_card
 from llava_core.devices import free_memory, native_bfloat16, pick_device
 from llava_core.errors import CheckpointError, MemoryShortage
 from llava_core.model import Checkpoint, Precision
@@ -37,7 +38,7 @@ HEADROOM = 200_000_000
 KEPT_WHOLE = ["model.vision_tower", "model.multi_modal_projector", "lm_head"]
 """Parts that bitsandbytes leaves alone: they are small, and pictures suffer most."""
 DEFAULT_SEES = "Photographs and drawings, as the checkpoint's own model card says."
-PATTERNS = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
+PATTERNS = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "README.md"]
 
 
 def load_checkpoint(
@@ -82,6 +83,7 @@ def load_checkpoint(
         sees=str(about.get("sees") or DEFAULT_SEES),
         suggestions=tuple(about.get("suggestions") or ()),
         template_name=template_name,
+        card=read_card(folder),
     )
 
 
@@ -143,7 +145,7 @@ def choose_precision(
     bfloat16 = native_bfloat16(device) if bfloat16 is None else bfloat16
     preferred = _preferred(device, bfloat16)
     others = [p for p in BYTES_PER_PARAMETER if p not in preferred]
-    fitting = [p for p in (*preferred, *others) if _needed(p, bytes_32bit) <= free]
+    fitting = [p for p in (*preferred, *others) if memory_needed(p, bytes_32bit) <= free]
     if requested != "auto":
         if requested not in get_args(Precision):
             raise CheckpointError(
@@ -169,21 +171,22 @@ def _preferred(device: torch.device, bfloat16: bool) -> list[Precision]:
 
 def memory_words(name: str, parameters: int, free: int) -> str:
     """What a model takes in each precision, told before it is loaded; ``free`` in bytes."""
-    sizes = (f"{_needed(p, parameters * 4) / 1e9:.1f} GB in {p}" for p in BYTES_PER_PARAMETER)
+    sizes = (f"{memory_needed(p, parameters * 4) / 1e9:.1f} GB in {p}" for p in BYTES_PER_PARAMETER)
     return f"{name} takes about {', '.join(sizes)}; {free / 1e9:.1f} GB are free"
 
 
-def _needed(precision: Precision, bytes_32bit: int) -> int:
+def memory_needed(precision: Precision, bytes_32bit: int) -> int:
+    """About how many bytes a model takes at a precision, with room for one conversation."""
     return int(bytes_32bit / 4 * BYTES_PER_PARAMETER[precision]) + HEADROOM
 
 
 def _shortage(
     wanted: Precision, bytes_32bit: int, free: int, fitting: list[Precision]
 ) -> MemoryShortage:
-    needed = _needed(wanted, bytes_32bit)
+    needed = memory_needed(wanted, bytes_32bit)
     remedy = "Use a smaller checkpoint, or a machine with more memory."
     if fitting:
-        less = _needed(fitting[0], bytes_32bit)
+        less = memory_needed(fitting[0], bytes_32bit)
         remedy = f"Use --precision {fitting[0]}, which needs {less / 1e9:.1f} GB."
     return MemoryShortage(
         f"the model needs about {needed / 1e9:.1f} GB in {wanted}, "

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
+from llava_core.card import Card
 from llava_core.conversation import Conversation
 from llava_core.errors import ContextError
 from llava_core.pixels import PixelCache
@@ -59,6 +60,7 @@ class Checkpoint:
     sees: str
     suggestions: tuple[str, ...]
     template_name: str
+    card: Card = field(default_factory=Card)
     pixels: PixelCache = field(default_factory=PixelCache, compare=False, repr=False)
 
     def prepare(self, conversation: Conversation) -> ModelInputs:

@@ -24,7 +24,7 @@ from app.flags import Parser, add_settings, settings_from
 from app.settings import Settings
 
 NAMES: tuple[str, ...] = (
-    *("user", "forget", "backup", "restore"),
+    *("models", "user", "forget", "backup", "restore"),
     *("export", "import", "leaderboard", "judge-battles"),
 )
 """All commands, in the order in which help lists them."""

@@ -36,6 +36,7 @@ from app.db.store import Store
 from app.db.vote_store import VoteStore
 from app.errors import BadRequest, NotFound, StudioError
 from app.http import body_limit, check_secret, error_response, read_body, request_id
+from app.machines import MachineList
 from app.protocol import (
     ChatRequest,
     Explanation,
@@ -115,6 +116,10 @@ def _public(settings: Settings, chat: Chat) -> APIRouter:
     @router.get("/v1/models")
     async def models() -> ModelList:
         return ModelList(data=chat.registry.models())
+
+    @router.get("/api/machines")
+    async def machines() -> MachineList:
+        return MachineList(data=chat.registry.machines())
 
     @router.post("/v1/chat/completions", response_model=None)
     async def chat_completions(request: Request) -> Response:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from app.errors import BadRequest, NoWorker, UnknownModel
+from app.machines import MachineStatus
 from app.protocol import Lease, ModelInfo, WorkerStatus
 
 
@@ -58,6 +59,15 @@ class Registry:
         """Living workers in the order of their first registration."""
         now = self._clock()
         return [entry.status for entry in self._entries.values() if entry.expires > now]
+
+    def machines(self) -> list[MachineStatus]:
+        """The machines of living workers, and what is being loaded there."""
+        return [
+            MachineStatus(
+                worker_id=worker.worker_id, machine=worker.machine, loading=worker.loading
+            )
+            for worker in self.workers()
+        ]
 
     def models(self) -> list[ModelInfo]:
         """Models that are served now, each once, in the workers' order."""

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from app.errors import StudioError, from_wire
 from app.history import BranchRequest
+from app.machines import MachineList, MachineStatus
 from app.people import LoginRequest, Me, Session
 from app.protocol import (
     PERSON_HEADER,
@@ -79,6 +80,10 @@ class ControllerClient:
     async def list_models(self) -> list[ModelInfo]:
         """The models that can be asked now."""
         return (await self.call(ModelList, "GET", "/v1/models")).data
+
+    async def machines(self) -> list[MachineStatus]:
+        """The workers' machines, and what is being loaded there."""
+        return (await self.call(MachineList, "GET", "/api/machines")).data
 
     def ask(
         self,

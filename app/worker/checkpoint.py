@@ -6,14 +6,17 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import get_args
 
 from app.errors import NotFound
+from app.machines import ModelCard
 from app.protocol import ModelInfo, Sampling
 from app.settings import BUNDLED, Precision, Settings
 from app.worker.backend import Backend, EngineBackend, Piece
+from app.worker.loading import noted
+from app.worker.machine import name_of
 from app.worker.sampling import params_of
 from llava_core.conversation import Conversation
 from llava_core.engine.building import Memory, default_limits, default_memory
@@ -54,7 +57,16 @@ def info_of(checkpoint: Checkpoint, named: str) -> ModelInfo:
         parameters=checkpoint.parameters,
         sees=checkpoint.sees,
         source=source,
+        device=name_of(checkpoint.device),
+        memory_bytes=footprint_of(checkpoint),
+        card=ModelCard(**asdict(checkpoint.card)),
     )
+
+
+def footprint_of(checkpoint: Checkpoint) -> int:
+    """Bytes of the weights as they are loaded."""
+    footprint: int = checkpoint.model.get_memory_footprint()  # type: ignore[no-untyped-call]
+    return footprint
 
 
 NAMELESS = ("checkpoint", "adapter")
@@ -127,11 +139,11 @@ def load_backend(named: str, settings: Settings) -> CheckpointBackend | EngineBa
     source, precision = split_precision(named)
     log.info("loading %s", named)
     started = time.monotonic()
-    checkpoint = load_checkpoint(
-        source, precision or settings.precision, settings.device, merge=settings.merge_adapters
-    )
-    footprint: int = checkpoint.model.get_memory_footprint()  # type: ignore[no-untyped-call]
-    backend = _backend(checkpoint, named, settings)
+    with noted(model_id(named)):
+        checkpoint = load_checkpoint(
+            source, precision or settings.precision, settings.device, merge=settings.merge_adapters
+        )
+        backend = _backend(checkpoint, named, settings)
     log.info(
         "%s is ready after %.1f s: %.1f million parameters, %s, on %s, %.0f MB",
         backend.info.id,
@@ -139,7 +151,7 @@ def load_backend(named: str, settings: Settings) -> CheckpointBackend | EngineBa
         backend.info.parameters / 1e6,
         backend.info.precision,
         checkpoint.device,
-        footprint / 1e6,
+        footprint_of(checkpoint) / 1e6,
     )
     return backend
 

@@ -77,6 +77,11 @@ class Registrar:
         await self._client.aclose()
 
     @property
+    def known(self) -> bool:
+        """Whether the controller was told with success the last time."""
+        return bool(self._known)
+
+    @property
     def _headers(self) -> dict[str, str]:
         secret = self._settings.secret
         return {"Authorization": f"Bearer {secret}"} if secret else {}

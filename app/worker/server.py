@@ -8,24 +8,29 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import uvicorn
 
 from app.errors import StudioError
+from app.machines import Machine
 from app.ports import listen
 from app.settings import Settings
 from app.worker.api import create_app
 from app.worker.backend import Backend, EngineBackend
 from app.worker.checkpoint import load_backends
 from app.worker.failures import as_studio_error
+from app.worker.loading import BOARD
+from app.worker.machine import machine_on
 from app.worker.registration import Registrar
 from app.worker.service import Service
 from llava_core.errors import CoreError
 
 log = logging.getLogger(__name__)
 
+SOON_SECONDS = 0.5
+"""A worker that loads for longer tells the controller so."""
 DRAIN_SECONDS = 30.0
 """How long requests in work may take after SIGTERM before they are cancelled."""
 
@@ -59,12 +64,16 @@ async def serve(settings: Settings, sock: socket.socket) -> None:
     stop = _stop_signal()
     failures = _failures(service, stop)
     listening = asyncio.create_task(server.serve(sockets=[sock]))
+    registrar = Registrar(settings, service.status)
     try:
-        backends = await _unless_stopped(_loading(settings), stop)
+        loading = _loading(settings, service)
+        async with _told_while(loading, registrar):
+            backends = await _unless_stopped(loading, stop)
         if backends is not None:
             service.open(backends)
-            await _serve_until(stop, service, settings)
+            await _serve_until(stop, service, registrar)
     finally:
+        await registrar.close()
         server.should_exit = True
         await listening
     if failures:
@@ -74,8 +83,27 @@ async def serve(settings: Settings, sock: socket.socket) -> None:
         )
 
 
-async def _serve_until(stop: asyncio.Event, service: Service, settings: Settings) -> None:
-    registrar = Registrar(settings, service.status)
+@contextlib.asynccontextmanager
+async def _told_while(loading: asyncio.Future[Any], registrar: Registrar) -> AsyncIterator[None]:
+    """The controller knows of a worker that loads for long, and of how far it has come."""
+
+    async def tell() -> None:
+        await asyncio.wait([loading], timeout=SOON_SECONDS)
+        if not loading.done():
+            await registrar.run()
+
+    telling = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        telling.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await telling
+        if registrar.known and not (loading.done() and loading.exception() is None):
+            await registrar.leave()
+
+
+async def _serve_until(stop: asyncio.Event, service: Service, registrar: Registrar) -> None:
     renewing = asyncio.create_task(registrar.run())
     await stop.wait()
     log.info("shutting down: no new requests, finishing those in work")
@@ -84,7 +112,6 @@ async def _serve_until(stop: asyncio.Event, service: Service, settings: Settings
     await registrar.leave()
     if not await service.idle(DRAIN_SECONDS):
         log.warning("cancelled requests that were still in work after %.0f s", DRAIN_SECONDS)
-    await registrar.close()
 
 
 def _failures(service: Service, stop: asyncio.Event) -> list[Exception]:
@@ -126,13 +153,23 @@ async def _unless_stopped(
     return work.result() if work.done() else None
 
 
-def _loading(settings: Settings) -> asyncio.Future[list[Backend | EngineBackend]]:
+def _machine(settings: Settings) -> Machine | None:
+    """The machine, before anything is loaded; None where loading will refuse its device."""
+    try:
+        return machine_on(settings.device)
+    except (ValueError, RuntimeError):
+        return None
+
+
+def _loading(settings: Settings, service: Service) -> asyncio.Future[list[Backend | EngineBackend]]:
     """The models, loaded in a daemon thread, so that a stop signal need not wait for them."""
     loop = asyncio.get_running_loop()
     loaded: asyncio.Future[list[Backend | EngineBackend]] = loop.create_future()
 
     def load() -> None:
+        BOARD.set(service.board)
         try:
+            service.machine = _machine(settings)
             backends = load_backends(settings)
         except CoreError as error:
             loop.call_soon_threadsafe(loaded.set_exception, as_studio_error(error))

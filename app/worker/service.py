@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from app.errors import Busy, UnknownModel
+from app.machines import Machine
 from app.protocol import WorkerStatus
 from app.settings import Settings
 from app.worker.backend import Backend, EngineBackend
 from app.worker.engine import EngineQueue
+from app.worker.loading import LoadingBoard
 from app.worker.pictures import PictureCache
 from app.worker.queue import ModelQueue
 
@@ -25,6 +27,8 @@ class Service:
         self.settings = settings
         self.phase: Phase = "loading"
         self.pictures = PictureCache(settings)
+        self.board = LoadingBoard()
+        self.machine: Machine | None = None
         self.queues: dict[str, ModelQueue | EngineQueue] = {}
         self.broken: Callable[[Exception], None] = lambda error: None
         # The same after a restart, so that the new process takes over the old one's registration.
@@ -67,6 +71,8 @@ class Service:
             active=sum(queue.active for queue in self.queues.values()),
             waiting=sum(queue.waiting for queue in self.queues.values()),
             draining=self.phase == "draining",
+            machine=self.machine,
+            loading=self.board.now,
         )
 
     def drain(self) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from app.controller.registry import Registry
 from app.errors import BadRequest, NoWorker, UnknownModel
+from app.machines import LoadingModel, MachineStatus
 from app.protocol import ModelInfo, WorkerStatus
 
 
@@ -114,6 +115,15 @@ def test_a_draining_worker_gets_nothing_new(registry: Registry) -> None:
     with pytest.raises(NoWorker):
         registry.pick("m")
     assert registry.models() == []
+
+
+def test_a_worker_that_loads_is_seen_and_asked_nothing(registry: Registry) -> None:
+    loading = LoadingModel(id="large", share=0.5)
+    registry.register(status("w1").model_copy(update={"loading": [loading]}))
+    assert registry.machines() == [MachineStatus(worker_id="w1", loading=[loading])]
+    assert registry.models() == []
+    with pytest.raises(NoWorker):
+        registry.pick("")
 
 
 def test_other_schemes_are_refused(registry: Registry) -> None:

@@ -69,10 +69,13 @@ def test_it_drains_on_sigterm(start: Start) -> None:
 def test_it_listens_while_it_loads_and_stops_without_waiting(start: Start) -> None:
     worker = start(takes_a_minute)
     worker.until("loading")
-    assert worker.desk.told == []
+    eventually(lambda: worker.desk.told)
+    told = worker.desk.told[0]
+    assert told.models == [] and told.machine and told.machine.free > 0
     tell(worker, signal.SIGINT)
     status, output = worker.ends()
     assert status == 0, output
+    assert worker.desk.left == [told.worker_id]
 
 
 def test_a_checkpoint_that_cannot_be_loaded_ends_it_with_a_sentence(start: Start) -> None:
