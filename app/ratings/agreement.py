@@ -26,15 +26,15 @@ def voters_agreement(columns: Columns, chosen: Bools) -> Agreement:
 def judge_agreement(columns: Columns, people: Bools, judges: Bools) -> Agreement | None:
     """A person's and a judge's votes on the same battles; None where no judge has voted.
 
-    Each judge is compared with people on its own: two judges that agree say nothing of people.
+    Each judge is compared with people on its own: two judges that agree say nothing of people. A
+    battle has one person, so two votes on it are that person's and the judge's.
     """
     if not judges.any():
         return None
     of_battles, of_judges, said = [], [], []
     for judge in np.unique(columns.voter[judges]).tolist():
         of_judge = judges & (columns.voter == judge)
-        both = np.intersect1d(columns.battle[people], columns.battle[of_judge])
-        chosen = (people | of_judge) & np.isin(columns.battle, both)
+        chosen = people | of_judge
         of_battles.append(columns.battle[chosen])
         of_judges.append(np.full(len(of_battles[-1]), judge))
         said.append(says(columns, chosen))

@@ -80,10 +80,13 @@ async def test_it_waits_for_a_controller_that_starts_later_and_finds_it_after_a_
     port = free_port()
     async with registering(registrar_for(settings_for(tmp_path, f"http://127.0.0.1:{port}"))):
         await asyncio.sleep(0.1)
+        known = []
         for _ in range(2):
             desk = LeaseDesk()
             with running(desk.app, port):
                 await eventually(lambda desk=desk: desk.told)
+            known.append(desk.told[0].worker_id)
+    assert len(set(known)) == 1, "after the restart it is the same worker"
 
 
 async def test_pauses_grow_to_a_small_limit_and_start_again_after_a_success(
@@ -144,7 +147,12 @@ async def test_it_signs_off(tmp_path: Path) -> None:
     assert left.endswith("-45678")
 
 
-async def test_signing_off_from_a_controller_that_is_gone_is_no_error(tmp_path: Path) -> None:
+async def test_signing_off_from_a_controller_that_is_gone_is_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     registrar = registrar_for(settings_for(tmp_path, f"http://127.0.0.1:{free_port()}"))
-    await registrar.leave()
+    with caplog.at_level(logging.INFO):
+        await registrar.leave()
     await registrar.close()
+    assert "could not sign off" in caplog.text
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

@@ -61,7 +61,9 @@ def test_joined_products_are_those_of_the_layers_side_by_side(
     inputs = rows(number).to(dtype)
     with torch.inference_mode():
         theirs = torch.cat([layer(inputs) for layer in layers], -1)
-        close(product_of(layers)(inputs), theirs)
+        ours = product_of(layers)(inputs)
+    assert ours.shape == (number, sum(outputs)) and ours.dtype == dtype
+    close(ours, theirs)
 
 
 def test_float32_on_a_cpu_is_packed_where_pytorch_can() -> None:

@@ -173,6 +173,7 @@ def test_a_request_that_fills_the_whole_cache_is_answered() -> None:
     request = Light(prompt(12), wants=4)
     loop.add(request)
     loop.until_done(most=10)
+    assert len(request.said) == 4 and loop.scheduler.preemptions == 0
 
 
 def test_a_request_that_fills_the_cache_is_answered_although_it_shares_half_a_block() -> None:
