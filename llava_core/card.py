@@ -76,6 +76,7 @@ def _sections(body: str) -> dict[str, str]:
 def plain(markdown: str) -> str:
     """Markdown as one run of plain words, cut at a sentence where it is long."""
     text = re.sub(r"```.*?```|<[^>\n]+>", " ", markdown, flags=re.DOTALL)
+    text = re.sub(r"[^\n]*:\s*\n\s*(?=\|)", "\n", text)  # what only announces a table
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("|")]
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", "\n".join(lines))
     text = re.sub(r"[*`]|^[ \t]*[-+>] ", "", text, flags=re.MULTILINE)

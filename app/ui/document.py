@@ -29,6 +29,7 @@ SCRIPTS = (
     "looking.js",
     "cropping.js",
     "received.js",
+    "models.js",
     "keys.js",
     "history_menu.js",
     "history.js",

@@ -46,13 +46,14 @@ from app.ui.preference import LanguagePreference
 from app.ui.rating import RatingHandlers
 from app.ui.readable import serve_readable
 from app.ui.received import serve_received
+from app.ui.served import serve_models
 from app.ui.shared import serve_shared
 from app.ui.theme import StudioTheme
 from app.ui.view import View
 from app.ui.visitor import visitor_of
 from app.ui.wiring import Handlers, wire
 
-SHEETS = ("style", "conversation", "pictures", "history", "arena", "keys")
+SHEETS = ("style", "conversation", "pictures", "models", "history", "arena", "keys")
 STYLES = [ROOT / "assets" / f"{name}.css" for name in SHEETS]
 MOST_WAITING = 200
 """Events of all visitors that may wait in the queue."""
@@ -85,6 +86,7 @@ def create_app(settings: Settings, client: ControllerClient | None = None) -> Fa
     serve_manifest(app)
     serve_readable(app, settings)
     serve_received(app, controller)
+    serve_models(app, controller)
     serve_history(app, HistoryClient(controller))
     serve_shared(app, HistoryClient(controller))
     app.add_middleware(KeptBundles)

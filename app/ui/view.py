@@ -156,9 +156,14 @@ def notice_html(text: str) -> str:
 def sees_html(models: Models, texts: Texts) -> str:
     """What the chosen model can and cannot see; in focus, all of it is shown."""
     words = models.sees or texts("head.unknown_sight")
+    kind = "sees"
     if not models.chosen:
-        words = texts("head.no_model")
-    return f'<p class="sees" tabindex="0">{html.escape(words)}</p>'
+        words, kind = texts("head.no_model"), "sees none"
+    about = html.escape(texts("models.open"))
+    return (
+        f'<p class="{kind}" tabindex="0">{html.escape(words)}</p>'
+        f'<button type="button" class="about-models">{about}</button>'
+    )
 
 
 def place_words(place: QueuePlace, texts: Texts) -> str:

@@ -151,7 +151,7 @@ def load_backend(named: str, settings: Settings) -> CheckpointBackend | EngineBa
         backend.info.parameters / 1e6,
         backend.info.precision,
         checkpoint.device,
-        footprint_of(checkpoint) / 1e6,
+        backend.info.memory_bytes / 1e6,
     )
     return backend
 
@@ -164,6 +164,7 @@ def _backend(
     if reason is not None:
         log.warning("%s answers one request at a time: %s", model_id(named), reason)
         return CheckpointBackend(checkpoint, named)
+    info = info_of(checkpoint, named)  # the engine takes the language model's weights over
     engine = Engine(checkpoint, _limits(checkpoint, settings), _memory(checkpoint, settings))
     log.info(
         "%s answers up to %d requests at once, with %.1f GB for %d tokens of context",
@@ -172,7 +173,7 @@ def _backend(
         engine.cache_bytes / 1e9,
         engine.capacity,
     )
-    return EngineBackend(info_of(checkpoint, named), engine)
+    return EngineBackend(info, engine)
 
 
 def _limits(checkpoint: Checkpoint, settings: Settings) -> Limits:

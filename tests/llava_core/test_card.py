@@ -17,7 +17,7 @@ def test_the_bundled_cards(stage: int, mean: str) -> None:
     assert card.license == "apache-2.0"
     assert card.trained_on.startswith("60000 drawn scenes") and "No photographs" in card.trained_on
     assert f"Mean over types of this checkpoint: {mean}" in card.accuracy
-    assert "|" not in card.accuracy
+    assert "|" not in card.accuracy and card.accuracy.endswith("%.")
     assert card.limits.startswith("It knows nothing outside its drawn world")
 
 

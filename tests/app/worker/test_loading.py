@@ -38,7 +38,8 @@ def test_the_share_grows_to_all_and_then_nothing_is_loading(tmp_path: Path) -> N
     assert first is None and shares[0] == 0.0 and shares[-1] == 1.0 and len(shares) > 5
     known = [share for share in shares if share is not None]
     assert known == sorted(known)
-    assert backend.info.memory_bytes > 1000 and backend.info.device.startswith("CPU")
+    assert backend.info.memory_bytes >= 4 * backend.info.parameters
+    assert backend.info.device.startswith("CPU")
 
 
 def test_the_status_tells_it(tmp_path: Path) -> None:
