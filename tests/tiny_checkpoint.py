@@ -143,3 +143,18 @@ def make_tiny_checkpoint(
     make_model(tokenizer, seed, language, projector).save_pretrained(folder)
     make_processor(tokenizer).save_pretrained(folder)
     return folder
+
+
+def make_endless_checkpoint(folder: Path) -> Path:
+    """One whose answers do not end by themselves: special tokens are as good as never drawn."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = make_tokenizer()
+    tokenizer.model_max_length = 8192
+    model = make_model(tokenizer)
+    model.config.text_config.max_position_embeddings = 8192
+    model.generation_config.eos_token_id = tokenizer.pad_token_id
+    with torch.no_grad():
+        model.lm_head.weight[: len(SPECIAL)] = 0
+    model.save_pretrained(folder)
+    make_processor(tokenizer).save_pretrained(folder)
+    return folder

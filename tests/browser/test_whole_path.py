@@ -18,6 +18,7 @@ from playwright.sync_api import expect
 from tests.browser.chat import ANSWER_SECONDS, Chat
 from tests.browser.conftest import Visitors
 from tests.servers import free_port
+from tests.tiny_checkpoint import make_endless_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "assets" / "examples"
@@ -29,13 +30,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 class App:
     """The app as ``make chat`` starts it, on free ports and with a data folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *models: Path) -> None:
         ports = {name: free_port() for name in ("--port", "--controller-port", "--worker-port")}
         self.url = f"http://127.0.0.1:{ports['--port']}"
         self.data = folder / "data"
         self._output = folder / "output"
         self._flags = [f"{name}={port}" for name, port in ports.items()]
         self._flags.append(f"--data-dir={self.data}")
+        self._flags += [f"--model={model}" for model in models]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -67,11 +69,19 @@ class App:
             self._process.kill()
             self._process.wait()
 
-    def kill_worker(self) -> None:
-        """As the system does when memory runs out; the launcher starts another one."""
+    def kill_worker_in_work(self, chat: Chat) -> str:
+        """As the system does when memory runs out; the launcher starts another one.
+
+        The worker is held first, so that it is still at the answer. Returns what was to be read.
+        """
         assert self._process
         children = psutil.Process(self._process.pid).children()
-        next(child for child in children if "worker" in child.cmdline()[:4]).kill()
+        worker = next(child for child in children if "worker" in child.cmdline()[:4])
+        worker.suspend()
+        chat.page.wait_for_timeout(500)
+        written = chat.answers.last.inner_text().strip()
+        worker.kill()
+        return written
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
         """What the database answers."""
@@ -84,6 +94,16 @@ class App:
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
     app = App(tmp_path)
+    app.start()
+    yield app
+    app.end()
+
+
+@pytest.fixture
+def app_with_endless(tmp_path: Path) -> Iterator[App]:
+    """Beside a bundled checkpoint, one whose answers have no end."""
+    bundled = ROOT / "assets" / "checkpoints" / "llava-tiny-stage2"
+    app = App(tmp_path, bundled, make_endless_checkpoint(tmp_path / "endless"))
     app.start()
     yield app
     app.end()
@@ -134,9 +154,10 @@ def shown(chat: Chat) -> None:
     expect(chat.buttons("Liked")).to_have_count(1)
 
 
-def test_an_example_is_answered_and_a_killed_worker_comes_back(
-    app: App, visitors: Visitors
+def test_an_example_is_answered_and_a_worker_killed_in_mid_answer_comes_back(
+    app_with_endless: App, visitors: Visitors
 ) -> None:
+    app = app_with_endless
     chat = visitors.open(app.url)
     chat.log.get_by_role("button", name=re.compile("star")).click()
     expect(chat.answers).to_have_text("Purple.")
@@ -145,14 +166,21 @@ def test_an_example_is_answered_and_a_killed_worker_comes_back(
     chat.add_picture(EXAMPLES / "landscape.png")
     assert chat.ask("What do you see?") == "I see none of the things I know."
 
-    app.kill_worker()
-    chat.send("Are you sure?")
-    chat.says("worker")
-    expect(chat.box).to_have_value("Are you sure?")
+    chat.model.click()
+    chat.page.get_by_role("option", name="endless").click()
+    chat.send("Go on for ever.")
+    expect(chat.answers).to_have_count(2)
+    expect(chat.answers.last).to_contain_text(re.compile(r"\w"))
+    written = app.kill_worker_in_work(chat)
+    expect(chat.log).to_contain_text("The worker went away in the middle of this answer.")
+    assert written in chat.answers.last.inner_text()
     deadline = time.monotonic() + START_SECONDS
-    while chat.answers.count() < 2:
+    while not chat.stop.is_visible():
         assert time.monotonic() < deadline, "the worker did not come back"
-        chat.box.press("Enter")
+        chat.press("Retry")
         chat.page.wait_for_timeout(1000)
+    chat.stop.click()
     chat.finished()
     expect(chat.notice).to_have_count(0)
+    kept = [reason for (reason,) in app.rows("select finish_reason from answers order by id")]
+    assert kept[:3] == ["stop", "stop", "error"] and kept[-1] == "cancelled"
