@@ -182,5 +182,6 @@ def test_an_example_is_answered_and_a_worker_killed_in_mid_answer_comes_back(
     chat.stop.click()
     chat.finished()
     expect(chat.notice).to_have_count(0)
-    kept = [reason for (reason,) in app.rows("select finish_reason from answers order by id")]
+    rows = app.rows("select finish_reason from answers order by created_at")
+    kept = [reason for (reason,) in rows]
     assert kept[:3] == ["stop", "stop", "error"] and kept[-1] == "cancelled"
