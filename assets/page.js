@@ -6,6 +6,24 @@ window.say = (key, fields = {}) => {
   return studio.texts[section][name].replace(/\{(\w+)\}/g, (_, field) => fields[field]);
 };
 
+// Where a browser keeps nothing, what is to be kept lasts as long as the page: Gradio fails otherwise.
+for (const name of ["localStorage", "sessionStorage"]) {
+  try {
+    window[name].getItem("");
+  } catch {
+    const kept = new Map();
+    const storage = {
+      getItem: (key) => kept.get(key) ?? null,
+      setItem: (key, value) => { kept.set(key, String(value)); },
+      removeItem: (key) => { kept.delete(key); },
+      clear: () => kept.clear(),
+      key: (at) => [...kept.keys()][at] ?? null,
+      get length() { return kept.size; },
+    };
+    Object.defineProperty(window, name, { value: storage, configurable: true });
+  }
+}
+
 // The switch of the language keeps the conversation; the choice leaves the address as soon as a
 // cookie remembers it.
 (() => {
