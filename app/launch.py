@@ -20,6 +20,7 @@ from app.child import ChildSpec, end_with_launcher
 from app.commands import table
 from app.errors import StorageFailed, StudioError
 from app.flags import Command, as_arguments, as_environment, parse
+from app.machines import MachineList
 from app.ports import PortTaken, check_free
 from app.settings import ROOT, Settings
 from app.supervisor import Supervisor
@@ -155,7 +156,8 @@ class Launcher:
                     reminded = time.monotonic()
                     self._say(
                         f"Still loading after {reminded - started:.0f} s; large models take "
-                        f"minutes. Progress: {logs_dir / 'worker.log'}"
+                        f"minutes. {loading_words(self._settings, client)}"
+                        f"More: {logs_dir / 'worker.log'}"
                     )
                 time.sleep(0.2)
 
@@ -169,6 +171,21 @@ def can_answer(settings: Settings, client: httpx.Client) -> bool:
         return client.get(settings.page_address).is_success
     except httpx.HTTPError:
         return False
+
+
+def loading_words(settings: Settings, client: httpx.Client) -> str:
+    """Which models are being loaded, and how much of each; nothing where nobody can tell."""
+    try:
+        reply = client.get(f"{settings.controller_address}/api/machines")
+        machines = MachineList.model_validate_json(reply.raise_for_status().content).data
+    except (httpx.HTTPError, ValueError):
+        return ""
+    words = (
+        f"{model.id}: {'reading files' if model.share is None else f'{model.share:.0%}'}. "
+        for machine in machines
+        for model in machine.loading
+    )
+    return "".join(words)
 
 
 def check_ports(settings: Settings) -> None:

@@ -22,6 +22,7 @@ from app.launch import (
     can_answer,
     check_ports,
     child_specs,
+    loading_words,
     main,
     yield_processors,
 )
@@ -53,6 +54,35 @@ def specs(settings):
     return [ChildSpec(part, [sys.executable, "-c", text]) for part, text in programs.items()]
 sys.exit(launch.main(sys.argv[1:], specs))
 """
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (
+            httpx.Response(
+                200,
+                json={
+                    "data": [
+                        {"worker_id": "w1", "loading": [{"id": "large", "share": 0.426}]},
+                        {"worker_id": "w2", "loading": [{"id": "other", "share": None}]},
+                    ]
+                },
+            ),
+            "large: 43%. other: reading files. ",
+        ),
+        (httpx.Response(200, json={"data": []}), ""),
+        (httpx.Response(200, text="no JSON"), ""),
+        (httpx.Response(503), ""),
+    ],
+)
+def test_it_says_how_far_loading_has_come(reply: httpx.Response, expected: str) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.path == "/api/machines"
+        return reply
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        assert loading_words(Settings(), client) == expected
 
 
 class Started:

@@ -8,6 +8,7 @@ import pillow_heif
 from PIL import Image
 from playwright.sync_api import expect
 
+from tests.browser.axe import faults
 from tests.browser.chat import Chat, picture
 from tests.browser.conftest import Studio, Visitors
 
@@ -79,6 +80,7 @@ def test_a_picture_is_cropped_before_it_is_sent_and_keeps_its_place(
     chat.page.mouse.move(left + place["width"] * 0.6, middle, steps=3)
     chat.page.mouse.up()
     chat.screenshot("crop")
+    assert faults(chat.page) == []
     frame.press("Enter")
     chat.page.wait_for_function(CUT)
     expect(chat.thumbnails).to_have_count(2)

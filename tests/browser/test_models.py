@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from app.machines import Fit, LoadingModel, Machine, ModelCard
 from app.protocol import ModelInfo, WorkerStatus
+from tests.browser.axe import faults
 from tests.browser.conftest import Studio, Visitors
 
 COMMAND = "python app.py --model a/seven --precision 8bit"
@@ -56,6 +57,7 @@ def test_the_page_shows_what_is_loading_and_then_the_models_card(
     expect(dialog.get_by_text(COMMAND)).to_be_visible()
     expect(dialog).to_contain_text("too large here: 28 GB")
     chat.screenshot("models-phone-dark")
+    assert faults(chat.page) == []
     chat.page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     expect(opener).to_be_focused()

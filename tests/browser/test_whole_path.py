@@ -15,6 +15,7 @@ import psutil
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.axe import faults
 from tests.browser.chat import ANSWER_SECONDS, Chat
 from tests.browser.conftest import Visitors
 from tests.servers import free_port
@@ -120,6 +121,7 @@ def test_a_person_talks_with_a_picture_rates_and_finds_everything_again(
     assert chat.ask("Which thing is green?") == "A triangle."
     assert chat.ask("Where is it?") == "At the bottom right."
 
+    look_at_the_model(chat)
     chat.press("Retry")
     expect(chat.page.get_by_label("Answer 2 of 2")).to_be_visible(timeout=ANSWER_SECONDS * 1000)
     assert chat.finished() == "At the bottom right."
@@ -144,6 +146,28 @@ def test_a_person_talks_with_a_picture_rates_and_finds_everything_again(
     chat.ask("What is at the top left?")
     (last,) = app.rows("select model from answers order by created_at desc limit 1")
     assert last == ("llava-tiny-stage1",)
+
+
+def look_at_the_model(chat: Chat) -> None:
+    """What it receives of the picture, and its card."""
+    chat.log.get_by_role("button", name="Open picture 1 large").click()
+    dialog = chat.page.get_by_role("dialog", name="Picture")
+    dialog.get_by_role("button", name="What the model receives").click()
+    expect(dialog.get_by_role("status")).to_contain_text("96 × 96 pixels")
+    expect(dialog.get_by_role("status")).to_contain_text("64 visual tokens")
+    expect(dialog.get_by_role("img", name="The whole picture")).to_be_visible()
+    chat.screenshot("received")
+    assert faults(chat.page) == []
+    dialog.get_by_role("button", name="The picture itself").click()
+    expect(dialog.get_by_role("img", name="Picture 1")).to_be_visible()
+    dialog.press("Escape")
+    expect(dialog).to_have_count(0)
+    chat.page.get_by_role("button", name="About the models").click()
+    models = chat.page.get_by_role("dialog", name="The models")
+    expect(models.get_by_role("article").first).to_contain_text("96.1%")
+    chat.screenshot("models")
+    models.get_by_role("button", name="Close").click()
+    expect(models).to_have_count(0)
 
 
 def shown(chat: Chat) -> None:
