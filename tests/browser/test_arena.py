@@ -23,6 +23,14 @@ def opened(visitors: Visitors, url: str, size: str) -> Page:
     return page
 
 
+def asked(page: Page, question: str) -> None:
+    """Ask all columns, when the page has its models."""
+    expect(page.get_by_label("Model of Column 1")).to_have_value("scripted")
+    box = page.get_by_label("Your message")
+    box.fill(question)
+    box.press("Enter")
+
+
 def fits(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
@@ -66,9 +74,7 @@ def test_a_blind_battle_is_voted_on_by_a_key_and_counts(
 def test_two_checkpoints_answer_side_by_side(visitors: Visitors, studio: Studio, size: str) -> None:
     studio.other.words = ("Something ", "else.")
     page = opened(visitors, f"{studio.url}/compare", size)
-    box = page.get_by_label("Your message")
-    box.fill("What is it?")
-    box.press("Enter")
+    asked(page, "What is it?")
     for words in ("A red circle.", "Something else."):
         expect(page.get_by_text(words).first).to_be_visible()
     expect(page.get_by_text("First token")).to_have_count(2)
@@ -86,10 +92,8 @@ def test_a_vote_on_two_columns_and_the_reason_of_a_thumb(
 ) -> None:
     studio.other.words = ("Something ", "else.")
     page = opened(visitors, f"{studio.url}/compare", size)
-    box = page.get_by_label("Your message")
-    box.fill("What is it?")
     expect(page.get_by_role("button", name="Column 1 is better")).to_be_hidden()
-    box.press("Enter")
+    asked(page, "What is it?")
     page.get_by_role("button", name="Column 2 is better").click()
     expect(page.get_by_text("You voted: Column 2 is better.")).to_be_visible()
     page.get_by_role("button", name="Tie").click()

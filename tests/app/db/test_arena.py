@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -10,14 +12,18 @@ from sqlalchemy.exc import IntegrityError
 
 from app.battle_protocol import Side, VoteRequest
 from app.db.battle_store import BattleStore, NewAnswer, NewBattle, hidden_owner
+from app.db.judged import JudgedBattle, battle_to_judge, battles_without
+from app.db.preference_rows import preferred_by_thumbs, preferred_by_votes, stored_answer
 from app.db.records import AnswerSource, NewTurn, Outcome
 from app.db.store import Store
 from app.db.vote_rows import read_votes
 from app.db.vote_store import VoteStore
 from app.errors import BattleRunning, NotFound, VoteClosed
 from app.leaderboard_protocol import Slice
-from app.protocol import ModelInfo
+from app.protocol import ModelInfo, RatingRequest
+from app.ratings.importing import Importer
 from app.ratings.live import LiveLeaderboard
+from app.ratings.vote_logs import LoggedBattle, LoggedThumb, read_votes_of
 
 LEFT, RIGHT = ModelInfo(id="left-model"), ModelInfo(id="right-model")
 
@@ -170,4 +176,49 @@ def test_wrong_votes_are_refused_by_the_database(store: Store, change: str) -> N
     VoteStore(store.database).cast("ann", battle(store), VoteRequest(choice="left"))
     with pytest.raises(IntegrityError), store.database.writing() as session:
         session.execute(text(f"UPDATE votes SET {change}"))
+    store.close()
+
+
+def test_what_judges_and_training_are_given(store: Store) -> None:
+    """The queries behind judge-battles and export preferences, on each database."""
+    first, second = battle(store), battle(store, "bob")
+    battle(store, "eve", reason="error")
+    votes = VoteStore(store.database)
+    votes.cast("ann", first, VoteRequest(choice="right"))
+    votes.cast_as_judge("gpt", first, VoteRequest(choice="left"), 1)
+    with pytest.raises(VoteClosed, match="1 turns now, not 2"):
+        votes.cast_as_judge("gpt", second, VoteRequest(choice="left"), 2)
+    assert first not in battles_without(store.database, "gpt", "blind")
+    assert first in battles_without(store.database, "other", "blind")
+    seen = battle_to_judge(store.database, second)
+    assert isinstance(seen, JudgedBattle)
+    assert [(turn.question, turn.left, turn.right) for turn in seen.turns] == [
+        ("What?", "left", "right")
+    ]
+    (by_vote,) = preferred_by_votes(store.database)
+    with store.database.reading() as session:
+        chosen = stored_answer(session, by_vote.chosen)
+    assert chosen is not None and (chosen.text, chosen.model) == ("right", "right-model")
+    sibling = store.begin_turn(NewTurn("p", "Which?"), AnswerSource(LEFT))
+    other = store.begin_sibling("p", sibling.answer_id, AnswerSource(LEFT))
+    store.rate("p", RatingRequest(answer_id=other.answer_id, value="up"))
+    (by_thumb,) = preferred_by_thumbs(store.database)
+    assert (by_thumb.source, by_thumb.rejected) == ("regenerate", sibling.answer_id)
+    store.close()
+
+
+def test_logged_votes_are_imported_once(store: Store, tmp_path: Path) -> None:
+    row = {"model_a": "a", "model_b": "b", "winner": "model_a", "judge": "x", "tstamp": 1}
+    seen = {"messages": [["USER", "What?"], ["ASSISTANT", "It."]], "offset": 0}
+    thumb = {"type": "upvote", "model": "m", "state": seen, "tstamp": 2, "ip": "1"}
+    (tmp_path / "log").write_text(f"{json.dumps(row)}\n{json.dumps(thumb)}\n")
+    importer = Importer(store.database, lambda models, answer: False)
+    for expected in ({"votes": 1, "thumbs": 1}, {"already": 2}):
+        rows = [
+            each
+            for each in read_votes_of(tmp_path / "log")
+            if isinstance(each, LoggedBattle | LoggedThumb)
+        ]
+        assert importer.store(rows) == expected
+    assert LiveLeaderboard(store.database).get(Slice(source="fastchat")).votes.counted == 1
     store.close()
