@@ -1,14 +1,15 @@
 """How long the list of conversations takes: pages, the last page, searches, thumbnails.
 
 ``python benchmarks/history.py --conversations 500`` fills a new SQLite database with conversations
-of three turns, each with a picture of its own, asks the controller's API over HTTP on loopback, and
-prints the median and the slowest of the repetitions in milliseconds. The aim is a list of 500
-conversations with pictures in under 100 ms.
+of three turns, each with a picture of its own, asks the controller over HTTP on loopback, then
+the page's server as its list does, and prints the median and the slowest of the repetitions in
+milliseconds. The aim is a list of 500 conversations with pictures in under 100 ms.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import random
 import statistics
 import sys
@@ -60,10 +61,28 @@ def timed(client: httpx.Client, path: str, repetitions: int) -> tuple[float, flo
     return statistics.median(times), max(times)
 
 
+def page_of(settings: object) -> object:
+    """The page's application; Gradio wants an event loop where it is made."""
+    from app.ui.page import create_app
+
+    async def made() -> object:
+        return create_app(settings)  # type: ignore[arg-type]
+
+    return asyncio.run(made())
+
+
+def report(client: httpx.Client, paths: dict[str, str], repetitions: int) -> None:
+    """A line for each path."""
+    for name, path in paths.items():
+        median, slowest = timed(client, path, repetitions)
+        print(f"  {name:<30}{median:8.1f}{slowest:8.1f}")
+
+
 def main() -> None:
     """Fill, ask, print."""
     from app.controller.api import create_app
     from app.db.store import Store
+    from app.protocol import PERSON_HEADER
     from app.settings import Settings
     from tests.servers import running
 
@@ -91,9 +110,17 @@ def main() -> None:
                 "a thumbnail": f"/api/images/{picture}/thumbnail",
             }
             print(f"{given.conversations} conversations, milliseconds: median, slowest")
-            for name, path in paths.items():
-                median, slowest = timed(client, path, given.repetitions)
-                print(f"  {name:<30}{median:8.1f}{slowest:8.1f}")
+            report(client, paths, given.repetitions)
+            settings.controller_url = url
+            through = {
+                "the page: a page of 50": "/conversations",
+                "the page: a search": "/conversations?q=star+heart+tree",
+                "the page: a thumbnail": f"/pictures/{picture}/thumbnail",
+            }
+            with running(page_of(settings)) as page:  # type: ignore[arg-type]
+                client.base_url = page
+                client.headers[PERSON_HEADER] = "local"
+                report(client, through, given.repetitions)
 
 
 if __name__ == "__main__":
