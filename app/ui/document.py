@@ -20,6 +20,7 @@ ASSETS = ROOT / "assets"
 FILES_PATH = "studio"
 """Where the page finds the files of ``assets``, relative to itself."""
 SCRIPTS = (
+    "blocked.js",
     "page.js",
     "adding.js",
     "icons.js",

@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from playwright.sync_api import (
     Browser,
     BrowserContext,
+    ConsoleMessage,
     Page,
     Request,
     Response,
@@ -179,6 +180,7 @@ class Visitors:
         self._stack = stack
         self.elsewhere: list[str] = []
         self.complaints: list[str] = []
+        """Errors of scripts and on the console, and missing pictures: the test fails then."""
 
     def context(self, **options: Any) -> BrowserContext:
         """A browser of a new person."""
@@ -188,13 +190,20 @@ class Visitors:
         self._stack.callback(context.close)
         context.on("request", self._note)
         context.on("response", self._complain)
+        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+        context.on("console", self._hear)
         return context
 
     def open(self, url: str, context: BrowserContext | None = None, **options: Any) -> Chat:
         """The page in a new tab, loaded."""
         page = (context or self.context(**options)).new_page()
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
         return Chat(page, url).open()
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        """Errors on the console. That a server is away or refuses, Chromium says there by itself;
+        what the page makes of it is what tests look at."""
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+            self.complaints.append(f"console: {message.text} ({message.location.get('url')})")
 
     def _note(self, request: Request) -> None:
         if not LOCAL.match(request.url):

