@@ -126,3 +126,32 @@ def test_links_to_files_lead_somewhere() -> None:
     for name in ["README.md", *tracked("docs/*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / name).read_text()):
             assert ((ROOT / name).parent / target).exists(), f"{name} links to {target}"
+
+
+CHINESE = "README.zh.md"
+
+
+def commands(text: str) -> list[str]:
+    """The lines of all blocks of code but the file tree, without what is said about them."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = [line for each in blocks if not each.startswith("app.py ") for line in each.split("\n")]
+    return [line.split("#")[0].rstrip() for line in lines]
+
+
+def targets(text: str) -> set[str]:
+    """Files and places that are linked to; the two READMEs link to each other."""
+    found = re.findall(r"\]\(([^)]+)\)", text)
+    return {each for each in found if not each.startswith("README") and ".zh." not in each}
+
+
+def test_the_chinese_readme_says_the_same() -> None:
+    english, chinese = readme(), (ROOT / CHINESE).read_text()
+    assert f"({CHINESE})" in english and "(README.md)" in chinese
+    assert commands(chinese) == commands(english)
+    assert targets(chinese) == targets(english)
+    row = re.compile(r"^\| `(--[a-z-]+)` \|.*\| ([^|]*)\|$", re.MULTILINE)
+    assert row.findall(chinese) == row.findall(english), "settings and their defaults"
+    folders = [path for path in file_tree(english) if path.endswith("/")]
+    assert [path for path in file_tree(chinese) if path.endswith("/")] == folders
+    assert chinese.count("\n## ") == english.count("\n## ")
+    assert set(re.findall(r"\d+%", chinese)) == set(re.findall(r"\d+%", english))

@@ -25,7 +25,6 @@ def share(page: Page, title: str) -> str:
 def read(visitors: Visitors, link: str, **options: object) -> Page:
     """What somebody sees who was given the link."""
     page = visitors.context(**options).new_page()
-    page.on("pageerror", lambda error: visitors.complaints.append(str(error)))
     page.goto(link)
     return page
 
