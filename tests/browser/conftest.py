@@ -49,6 +49,8 @@ FLAGS = (
 )
 PATIENCE_MS = 40_000
 """Milliseconds; only what fails waits so long, and a busy machine is no reason for a failure."""
+GRADIO = re.compile(r"/assets/[\w.-]+\.js$")
+"""Where Gradio's own scripts lie; the page's are under /studio/."""
 LOCAL = re.compile(r"^(https?://127\.0\.0\.1[:/]|data:|blob:|about:)")
 
 
@@ -200,10 +202,13 @@ class Visitors:
         return Chat(page, url).open()
 
     def _hear(self, message: ConsoleMessage) -> None:
-        """Errors on the console. That a server is away or refuses, Chromium says there by itself;
-        what the page makes of it is what tests look at."""
-        if message.type == "error" and not message.text.startswith("Failed to load resource"):
-            self.complaints.append(f"console: {message.text} ({message.location.get('url')})")
+        """Errors on the console, but for two kinds: that a server is away or refuses, as a browser
+        says by itself, and what Gradio's client says of streams that end with their page. What a
+        page makes of either is what tests look at; errors that nobody catches count, whosever."""
+        from_gradio = GRADIO.search(message.location.get("url", ""))
+        if message.type != "error" or from_gradio or message.text.startswith("Failed to load"):
+            return
+        self.complaints.append(f"console: {message.text}")
 
     def _note(self, request: Request) -> None:
         if not LOCAL.match(request.url):
