@@ -133,8 +133,11 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Started]]:
 
     yield start_launcher
     for launcher in started:
+        children = launcher.children() if launcher.popen.poll() is None else []
         launcher.popen.kill()
         launcher.popen.wait()
+        for child in children:
+            child.kill()
 
 
 def test_it_prints_one_address_when_a_question_can_be_answered_and_stops_on_ctrl_c(
