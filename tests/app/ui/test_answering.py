@@ -68,7 +68,8 @@ async def test_without_words_nothing_is_sent(page: Page, fake: FakeController) -
 async def test_a_refused_question_stays_in_the_box(page: Page, fake: FakeController) -> None:
     fake.refuse = BadPicture("p.png is not a picture.")
     await page.ask("One?")
-    assert said(page.now) == "p.png is not a picture. Send a PNG, JPEG, WebP, GIF or BMP picture."
+    kinds = "PNG, JPEG, WebP, HEIC, GIF or BMP"
+    assert said(page.now) == f"p.png is not a picture. Send a {kinds} picture."
     assert (page.now.messages, page.now.draft, page.now.busy) == ([], Draft("One?"), False)
     fake.refuse = None
     await page.ask("One?")
