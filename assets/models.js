@@ -106,6 +106,15 @@
     if (opener) open(opener);
   });
 
+  // News of the models draw the line with the button anew; whoever had it in focus keeps it.
+  let held = false;
+  window.addEventListener("focusin", ({ target }) => { held = Boolean(target.matches?.(".about-models")); });
+  window.addEventListener("pointerdown", ({ target }) => { held &&= Boolean(target.closest?.(".about-models")); });
+  new MutationObserver(() => {
+    const lost = held && (document.activeElement ?? document.body) === document.body;
+    if (lost) document.querySelector(".about-models")?.focus({ preventScroll: true });
+  }).observe(document.documentElement, { childList: true, subtree: true });
+
   // --- while there is no model -------------------------------------------------------------------
 
   const board = h("div", { class: "loading-models", role: "status" });

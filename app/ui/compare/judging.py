@@ -49,15 +49,20 @@ def wire_votes(view: CompareView, voting: Voting, on: dict[str, Any]) -> None:
 
 
 def offer(view: CompareView) -> Any:
-    """Offers a vote when no column is being written any more: (busy ..., count, stored ...)."""
+    """Offers a vote when no column is being written any more: (busy ..., count, stored ...).
+
+    It never hides one: replies may overtake each other, and whoever asks hides it beforehand.
+    """
+    nothing: dict[Any, Any] = {view.ballot.title: gr.skip()}
 
     def offered(*values: Any) -> dict[Any, Any]:
         number = len(view.columns)
         busy, count, stored = values[:number], values[number], values[number + 1 :]
         if any(busy):
-            return view.ballot.hide()
+            return nothing
         shown = [ColumnTab.read(each) for each in stored[: int(count or 0)]]
-        return view.ballot.offer([n for n, tab in enumerate(shown, 1) if tab.conversation])
+        answered = [n for n, tab in enumerate(shown, 1) if tab.conversation]
+        return view.ballot.offer(answered) if len(answered) > 1 else nothing
 
     return offered
 
