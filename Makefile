@@ -30,8 +30,7 @@ tiny: $(RUNTIME)
 # ARGS="-n 0 tests/FILE" runs one file as it is.
 test: $(DEVELOPMENT)
 	@CHROMIUM="$$(.ci/chromium)" && export CHROMIUM && .ci/postgresql && \
-		OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} exec $(PY) -m pytest -n 2 --dist loadfile \
-		--no-loadscope-reorder $(ARGS)
+		OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} exec $(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(DEVELOPMENT)
 	@$(PY) -m ruff check .

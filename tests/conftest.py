@@ -12,12 +12,6 @@ settings.register_profile("studio", deadline=None)
 settings.load_profile("studio")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that take long come first, so that at the end no process waits for another's."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow and item.path.parent.name != "browser")
-
-
 @pytest.fixture(scope="session", autouse=True)
 def uploads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Pages of this run keep uploads to themselves: Gradio deletes them when a page ends."""

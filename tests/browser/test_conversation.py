@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from tests.browser.chat import Chat, picture
 from tests.browser.conftest import SEES, Studio, Visitors
+from tests.waiting import eventually
 
 
 def test_three_turns_with_pictures_survive_reload_and_restart(
@@ -35,7 +36,7 @@ def test_three_turns_with_pictures_survive_reload_and_restart(
     chat.open()
     expect(chat.answers).to_have_count(3)
     assert chat.ask("Still there?") == "A red circle."
-    assert len(studio.backend.seen[-1].images) == 3
+    eventually(lambda: len(studio.backend.seen[-1].images) == 3)
 
 
 def test_regenerate_keeps_both_answers_and_walks_between_them(chat: Chat, studio: Studio) -> None:
@@ -110,7 +111,7 @@ def test_a_new_chat_begins_empty_and_leaves_the_former_one_stored(
     chat.page.get_by_role("button", name="New chat").click()
     expect(chat.answers).to_have_count(0)
     chat.ask("Something else?")
-    assert len(studio.backend.seen[-1].messages) == 1
+    eventually(lambda: len(studio.backend.seen[-1].messages) == 1)
     chat.page.get_by_role("button", name="New chat").click()
     expect(chat.answers).to_have_count(0)
     expect(chat.page).to_have_url(f"{studio.url}/")

@@ -17,6 +17,7 @@ from app.ui.client import ControllerClient
 from tests.browser.chat import Chat, picture
 from tests.browser.conftest import Studio, Visitors
 from tests.browser.test_looks import WIDTHS, fits
+from tests.waiting import eventually
 
 MANY = """
 with recursive n(i) as (select 1 union all select i + 1 from n where i < 499)
@@ -68,7 +69,7 @@ def test_conversations_are_found_opened_renamed_pinned_and_deleted(
     chat.reload()
     expect(chat.answers).to_have_count(2)
     assert chat.ask("And now?") == "Some words about zebras."
-    assert len(studio.backend.seen[-1].messages) == 5
+    eventually(lambda: len(studio.backend.seen[-1].messages) == 5)
     # Every word that was said can be searched for.
     search = page.get_by_role("searchbox", name="Search conversations")
     search.fill("sure")

@@ -116,7 +116,7 @@ def test_a_page_opened_before_any_model_is_there_notices_when_one_is(
     chat.says("does not answer")
     chat.box.fill("Hello?")
     studio.start("controller", "worker")
-    expect(chat.model).to_have_value("scripted", timeout=10_000)
+    expect(chat.model).to_have_value("scripted")
     expect(chat.notice).to_have_count(0)
     expect(chat.box).to_have_value("Hello?")
     chat.box.press("Enter")
@@ -132,7 +132,7 @@ def test_a_controller_that_restarts_loses_nothing(chat: Chat, studio: Studio) ->
     studio.start("controller")
     chat.box.press("Enter")
     expect(chat.answers).to_have_count(2)
-    assert len(studio.backend.seen[-1].messages) == 3
+    eventually(lambda: len(studio.backend.seen[-1].messages) == 3)
 
 
 def test_a_page_server_that_restarts_loses_nothing(chat: Chat, studio: Studio) -> None:
@@ -143,4 +143,4 @@ def test_a_page_server_that_restarts_loses_nothing(chat: Chat, studio: Studio) -
     chat.open()
     expect(chat.answers).to_have_count(1)
     chat.ask("Still there?")
-    assert len(studio.backend.seen[-1].messages) == 3
+    eventually(lambda: len(studio.backend.seen[-1].messages) == 3)
