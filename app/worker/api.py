@@ -29,6 +29,7 @@ from app.worker.requests import conversation_of, parse, sampling_of
 from app.worker.service import Service
 from app.worker.ticket import Ticket
 from app.worker.wire import events, whole
+from llava_core.conversation import Conversation
 
 FIRST_PIECE_SECONDS = 2.0
 """How long a stream waits for its first piece before it opens without one."""
@@ -105,17 +106,27 @@ def _router(settings: Settings, service: Service) -> APIRouter:
     return router
 
 
-async def _receive(request: Request, settings: Settings, service: Service) -> ReceivedPicture:
-    """How the last picture of the messages reaches the model; same body as for an answer."""
+async def _for_engine(
+    request: Request, settings: Settings, service: Service, what: str, answered: bool = False
+) -> tuple[EngineQueue, Conversation]:
+    """What is asked, and the queue of its model, which must run in the engine to tell ``what``."""
     chat = await asyncio.to_thread(parse, await read_body(request, body_limit(settings)))
     queue = service.queue_for(chat.model)
     if not isinstance(queue, EngineQueue):
         raise BadRequest(
-            f"{queue.info.id} cannot tell what it receives of a picture.",
+            f"{queue.info.id} cannot tell {what}.",
             "Ask a model that runs in the engine; the worker's log says which do.",
         )
     conversation = await asyncio.to_thread(
-        conversation_of, chat.messages, settings, service.pictures
+        conversation_of, chat.messages, settings, service.pictures, answered=answered
+    )
+    return queue, conversation
+
+
+async def _receive(request: Request, settings: Settings, service: Service) -> ReceivedPicture:
+    """How the last picture of the messages reaches the model; same body as for an answer."""
+    queue, conversation = await _for_engine(
+        request, settings, service, "what it receives of a picture"
     )
     if not conversation.images:
         raise BadRequest("There is no picture in the messages.", "Send one.")
@@ -126,15 +137,8 @@ async def _receive(request: Request, settings: Settings, service: Service) -> Re
 
 async def _explain(request: Request, settings: Settings, service: Service) -> Explanation:
     """Where the answer that ends the messages looked; same body as for an answer."""
-    chat = await asyncio.to_thread(parse, await read_body(request, body_limit(settings)))
-    queue = service.queue_for(chat.model)
-    if not isinstance(queue, EngineQueue):
-        raise BadRequest(
-            f"{queue.info.id} cannot tell where an answer looked.",
-            "Ask a model that runs in the engine; the worker's log says which do.",
-        )
-    conversation = await asyncio.to_thread(
-        conversation_of, chat.messages, settings, service.pictures, answered=True
+    queue, conversation = await _for_engine(
+        request, settings, service, "where an answer looked", answered=True
     )
     words = await _unless_gone(request, queue.explain(conversation))
     views = await asyncio.to_thread(queue.engine.checkpoint.views, conversation)
