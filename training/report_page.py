@@ -9,9 +9,8 @@ from statistics import median
 
 from training.report_chart import Line, chart, number_words
 from training.report_data import Asked, Run, Said
+from training.report_look import COLOURS, document
 
-COLOURS = 6
-"""So many runs have colours of their own; then they begin anew."""
 MOST_CURVES = 8
 """So many other figures, such as accuracies, get a curve each."""
 MOST_ROWS = 6
@@ -25,56 +24,11 @@ NAMES = {
 }
 
 _STYLE = """
-:root {
-  color-scheme: light dark;
-  --page: #faf8f5; --card: #ffffff; --line: #e4dfd7; --grid: #eeeae3; --ink: #2c2926;
-  --soft: #766f66; --right: #2e7a4f; --right-bg: #e3f1e8; --wrong: #cec7bc; --wrong-bg: #f2efea;
-  --c0: #d9603a; --c1: #2f7797; --c2: #4c8a3f; --c3: #8b5aa8; --c4: #b08512; --c5: #b34a72;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --page: #171513; --card: #211e1c; --line: #443f3a; --grid: #322e2a; --ink: #e4dfd7;
-    --soft: #a39b90; --right: #7fce9f; --right-bg: #1d3527; --wrong: #5b554e; --wrong-bg: #2c2926;
-    --c0: #ec8a62; --c1: #6bb2d1; --c2: #8ac47c; --c3: #c39adb; --c4: #dcb752; --c5: #e58bab;
-  }
-}
-* { box-sizing: border-box; }
-body {
-  margin: 0 auto; padding: 40px 24px 80px; max-width: 1080px;
-  background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, sans-serif;
-  font-variant-numeric: tabular-nums;
-}
-h1, h2 { font-family: "Iowan Old Style", Palatino, Georgia, serif; font-weight: 600; }
-h1 { margin: 0 0 4px; font-size: 30px; line-height: 1.25; overflow-wrap: anywhere; }
-h2 { margin: 40px 0 12px; font-size: 22px; line-height: 1.3; overflow-wrap: anywhere; }
-h3 { margin: 0; font-size: 16px; font-weight: 600; overflow-wrap: anywhere; }
-p { margin: 0; }
-.soft, .soft a { color: var(--soft); overflow-wrap: anywhere; }
-.c0 { --of: var(--c0); } .c1 { --of: var(--c1); } .c2 { --of: var(--c2); }
-.c3 { --of: var(--c3); } .c4 { --of: var(--c4); } .c5 { --of: var(--c5); }
-
-.card, .figures div {
-  background: var(--card); border: 1px solid var(--line); border-radius: 12px;
-}
-.card { margin: 0 0 16px; padding: 18px 20px; }
-.figures {
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px;
-  margin: 24px 0 16px;
-}
-.figures div { display: flex; flex-direction: column; padding: 12px 16px 14px; }
-.figures dt, .figures dd { margin: 0; }
-.figures dt { color: var(--soft); font-size: 14px; }
-.figures dd b { display: block; font-size: 24px; font-weight: 600; line-height: 1.35; }
-.figures dd { color: var(--soft); font-size: 14px; }
-.figures dd b { color: var(--ink); }
-
-.key { display: flex; flex-wrap: wrap; gap: 2px 22px; margin: 0 0 14px; padding: 0; }
-.key li { list-style: none; overflow-wrap: anywhere; }
+.key li { overflow-wrap: anywhere; }
 .key svg { width: 26px; height: 12px; margin-right: 8px; vertical-align: -1px; }
-.charts { display: grid; grid-template-columns: 1fr 1fr; gap: 16px; }
-.charts .card { margin: 0; }
+.charts, .asked { display: grid; grid-template-columns: 1fr 1fr; gap: 16px; }
+.charts .card, .asked .card { margin: 0; }
 .charts .card:last-child:nth-child(odd) { grid-column: 1 / -1; }
-.chart { margin: 0; }
 .chart figcaption { font-weight: 600; }
 .chart figcaption span { font-weight: 400; color: var(--soft); }
 .plot { position: relative; height: 340px; margin: 16px 14px 30px 52px; }
@@ -95,14 +49,8 @@ svg path { fill: none; vector-effect: non-scaling-stroke; }
 .guide, .mark { opacity: 0; pointer-events: none; }
 .hit:hover .guide, .hit:hover .mark { opacity: 1; }
 
-.wide { overflow-x: auto; }
-table { width: 100%; border-collapse: collapse; }
-th, td {
-  padding: 7px 14px 7px 0; text-align: left; vertical-align: top; font-weight: 400;
-  border-top: 1px solid var(--grid); overflow-wrap: anywhere;
-}
-thead th, table.answers tr:first-child > * { border-top: 0; }
-thead th { color: var(--soft); font-size: 14px; }
+th, td { vertical-align: top; overflow-wrap: anywhere; }
+table.answers tr:first-child > * { border-top: 0; }
 tbody th { color: var(--soft); }
 .compared { table-layout: fixed; }
 .recipe { columns: 2; column-gap: 40px; }
@@ -112,42 +60,21 @@ tbody th { color: var(--soft); }
 }
 .recipe dt { color: var(--soft); }
 .recipe dd { margin: 0; text-align: right; overflow-wrap: anywhere; }
-summary { cursor: pointer; color: var(--soft); padding: 4px 0; }
-summary:hover { color: var(--ink); }
 
-.asked { display: grid; grid-template-columns: 1fr 1fr; gap: 16px; margin-top: 12px; }
-.asked .card { margin: 0; }
+.asked { margin-top: 12px; }
 .strip { display: flex; gap: 2px; height: 14px; margin: 10px 0 12px; }
-.strip i {
-  flex: 1 1 0; max-width: 22px; border-radius: 3px; background: var(--wrong);
-}
+.strip i { flex: 1 1 0; max-width: 22px; border-radius: 3px; background: var(--muted); }
 .strip i.right { background: var(--right); }
 .answers th { width: 9.5em; white-space: nowrap; }
 .answers td:last-child { padding-right: 0; }
 .answers .right td { color: var(--right); }
 .answers .right td::after { content: " \\2713"; font-weight: 700; }
 @media (max-width: 640px) {
-  body { padding: 24px 14px 60px; }
-  h1 { font-size: 25px; }
-  .card { padding: 14px; }
-  .charts { grid-template-columns: minmax(0, 1fr); }
-  .figures { grid-template-columns: 1fr 1fr; gap: 10px; }
-  .figures div { padding: 10px 12px 12px; }
-  .figures dd b { font-size: 21px; }
+  .charts, .asked { grid-template-columns: minmax(0, 1fr); }
   .plot { height: 260px; margin-left: 46px; }
-  .asked { grid-template-columns: minmax(0, 1fr); }
   .recipe { columns: 1; }
-  .figures div:last-child:nth-child(odd) { grid-column: 1 / -1; }
   .answers th { width: 8em; }
 }
-"""
-_HEAD = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; style-src 'unsafe-inline'">
 """
 
 
@@ -162,13 +89,10 @@ def page(runs: Sequence[Run]) -> str:
         *(_answers(run, alone) for run in runs),
         _recipe(runs),
     )
-    body = "\n".join(part for part in parts if part)
-    return (
-        f"{_HEAD}<title>{escape(title)}: training</title>\n<style>{_STYLE}</style>\n</head>\n"
-        f"<body>\n<h1>{escape(title)}</h1>\n"
-        f'<p class="soft">{escape("; ".join(_standing(run, alone) for run in runs))}</p>\n'
-        f"{body}\n</body>\n</html>\n"
-    )
+    standing = "; ".join(_standing(run, alone) for run in runs)
+    head = f'<h1>{escape(title)}</h1>\n<p class="soft">{escape(standing)}</p>'
+    body = "\n".join(part for part in (head, *parts) if part)
+    return document(f"{title}: training", _STYLE, body)
 
 
 def _standing(run: Run, alone: bool) -> str:

@@ -7,56 +7,32 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from training.report_look import document
+
 if TYPE_CHECKING:
     from training.show import Piece, Shown
 
 _STYLE = """
-:root {
-  color-scheme: light dark;
-  --page: #faf8f5; --card: #ffffff; --line: #e4dfd7; --ink: #2c2926; --soft: #766f66;
-  --learnt: #fae3d8; --learnt-2: #f4c5b0; --learnt-ink: #792b1b; --learnt-bar: #d9603a;
-  --prompt-2: #f2efea; --prompt-bar: #cec7bc;
-  --visual: #dfeaf0; --visual-ink: #23495c; --visual-bar: #5b93ad;
-}
+:root { --visual: #dfeaf0; --visual-ink: #23495c; --visual-bar: #5b93ad; }
 @media (prefers-color-scheme: dark) {
-  :root {
-    --page: #171513; --card: #211e1c; --line: #443f3a; --ink: #e4dfd7; --soft: #a39b90;
-    --learnt: #46251a; --learnt-2: #5d2f20; --learnt-ink: #fae3d8; --learnt-bar: #ec8a62;
-    --prompt-2: #2c2926; --prompt-bar: #5b554e;
-    --visual: #1e3440; --visual-ink: #c4dfec; --visual-bar: #6ba5c0;
-  }
+  :root { --visual: #1e3440; --visual-ink: #c4dfec; --visual-bar: #6ba5c0; }
 }
-* { box-sizing: border-box; }
-body {
-  margin: 0 auto; padding: 40px 24px 80px; max-width: 1080px;
-  background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, sans-serif;
-}
-h1 { margin: 0 0 4px; font: 600 30px/1.25 "Iowan Old Style", Palatino, Georgia, serif; }
-h2 { margin: 0; font-size: 15px; font-weight: 600; overflow-wrap: anywhere; }
-p { margin: 0; }
-.soft { color: var(--soft); overflow-wrap: anywhere; }
+h2 { margin: 0; font: 600 16px/1.5 system-ui, sans-serif; }
 .bar { display: flex; gap: 2px; height: 8px; border-radius: 4px; overflow: hidden; }
 .bar i { flex-basis: 0; min-width: 2px; }
 .bar .v, .key .v { background: var(--visual-bar); }
-.bar .p, .key .p { background: var(--prompt-bar); }
-.bar .l, .key .l { background: var(--learnt-bar); }
+.bar .p, .key .p { background: var(--muted); }
+.bar .l, .key .l { background: var(--accent); }
 .legend {
   position: sticky; top: 0; z-index: 1; margin: 0 -8px 8px; padding: 16px 8px 12px;
   background: var(--page);
 }
-.key { display: flex; flex-wrap: wrap; gap: 2px 22px; margin: 0 0 10px; padding: 0; }
-.key li { list-style: none; }
 .key i { display: inline-block; width: 11px; height: 11px; margin-right: 7px; border-radius: 3px; }
-.key b { font-variant-numeric: tabular-nums; }
-article {
-  display: grid; grid-template-columns: 220px minmax(0, 1fr); gap: 16px 24px; margin: 0 0 18px;
-  padding: 18px 20px 22px; background: var(--card); border: 1px solid var(--line);
-  border-radius: 12px;
-}
+article { display: grid; grid-template-columns: 220px minmax(0, 1fr); gap: 16px 24px; }
 header { grid-column: 1 / -1; display: grid; gap: 8px; }
 header div:first-child { display: flex; flex-wrap: wrap; gap: 0 16px; align-items: baseline; }
 header .bar { height: 4px; }
-figure { display: grid; gap: 10px; align-content: start; margin: 0; }
+figure { display: grid; gap: 10px; align-content: start; }
 img { display: block; width: 100%; border-radius: 8px; border: 1px solid var(--line); }
 figure p {
   padding: 24px 0; text-align: center; border: 1px dashed var(--line); border-radius: 8px;
@@ -66,13 +42,13 @@ figure p {
 }
 .text span { display: block; color: var(--soft); }
 .learnt + .prompt { margin-top: 8px; }
-.text .learnt { color: var(--learnt-ink); }
+.text .learnt { color: var(--tint-ink); }
 .text i {
   position: relative; font-style: normal; padding: 3px 0; border-radius: 3px;
 }
-.text i:nth-child(even) { background: var(--prompt-2); }
-.learnt i { background: var(--learnt); }
-.text .learnt i:nth-child(even) { background: var(--learnt-2); }
+.text i:nth-child(even) { background: var(--quiet); }
+.learnt i { background: var(--tint); }
+.text .learnt i:nth-child(even) { background: var(--tint-2); }
 .text i.special { font: 600 13px/1 ui-monospace, monospace; }
 .text i.nl::before { content: "\\21b5"; opacity: .55; }
 .text i.part::before { content: "\\2026"; opacity: .55; }
@@ -80,7 +56,7 @@ figure p {
   padding: 4px 11px; border-radius: 99px; background: var(--visual); color: var(--visual-ink);
   font-size: 14px; font-weight: 600; white-space: nowrap;
 }
-.text i:hover { outline: 2px solid var(--learnt-bar); z-index: 2; }
+.text i:hover { outline: 2px solid var(--accent); z-index: 2; }
 .text i:hover::after {
   content: "id " attr(data-id); position: absolute; left: 0; bottom: calc(100% + 5px);
   padding: 2px 9px; border-radius: 6px; background: var(--ink); color: var(--page);
@@ -88,20 +64,10 @@ figure p {
 }
 .trouble { grid-column: 1 / -1; }
 @media (max-width: 640px) {
-  body { padding: 24px 14px 60px; }
-  h1 { font-size: 25px; }
-  article { grid-template-columns: minmax(0, 1fr); padding: 14px 14px 18px; }
+  article { grid-template-columns: minmax(0, 1fr); }
   img { width: auto; max-width: 100%; min-width: 160px; max-height: 300px; }
   figure p { padding: 8px 0; }
 }
-"""
-_HEAD = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 """
 _NAMES = (("v", "visual"), ("p", "prompt"), ("l", "learnt"))
 
@@ -109,14 +75,14 @@ _NAMES = (("v", "visual"), ("p", "prompt"), ("l", "learnt"))
 def page(name: str, total: int, model: str, shown: Sequence[Shown]) -> str:
     """The whole page: a legend with the counts of all samples, then each sample."""
     counts = [sum(column) for column in zip(*(one.count() for one in shown), strict=True)]
-    body = "\n".join(_sample(one) for one in shown)
-    return (
-        f"{_HEAD}<title>{escape(name)}: what is learnt</title>\n<style>{_STYLE}</style>\n</head>\n"
-        f"<body>\n<h1>{escape(name)}</h1>\n"
+    samples = "\n".join(_sample(one) for one in shown)
+    body = (
+        f"<h1>{escape(name)}</h1>\n"
         f'<p class="soft">{len(shown)} of {total:,} records, as {escape(model)} reads them. '
         "Each tint is one token; point at one for its id.</p>\n"
-        f"{_legend(counts)}\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+        f"{_legend(counts)}\n<main>\n{samples}\n</main>"
     )
+    return document(f"{name}: what is learnt", _STYLE, body, pictures=True)
 
 
 def _legend(counts: Sequence[int]) -> str:
@@ -142,7 +108,7 @@ def _sample(one: Shown) -> str:
     named = f"record {one.record}" + (f" · {one.id}" if one.id else "")
     if one.trouble:
         told = f'<p class="trouble">It cannot be shown: {escape(one.trouble)}</p>'
-        return f"<article><header><h2>{escape(named)}</h2></header>{told}</article>"
+        return f'<article class="card"><header><h2>{escape(named)}</h2></header>{told}</article>'
     words = f"{sum(counts):,} tokens, {counts[2]:,} learnt"
     pictures = "".join(
         f'<img src="{escape(url)}" alt="picture {number}">'
@@ -150,7 +116,8 @@ def _sample(one: Shown) -> str:
     )
     pictures = pictures or '<p class="soft">no picture</p>'
     return (
-        f'<article><header><div><h2>{escape(named)}</h2><p class="soft">{words}</p></div>'
+        f'<article class="card"><header><div><h2>{escape(named)}</h2>'
+        f'<p class="soft">{words}</p></div>'
         f"{_bar(counts)}</header>"
         f"<figure>{pictures}</figure>"
         f'<div class="text">{_text(one.pieces)}</div></article>'

@@ -14,6 +14,7 @@ from llava_core.errors import PictureError
 from llava_core.images import decode_image
 from training.evals.comparison import Group, Overlap
 from training.evals.results import Figure, Result, Sample
+from training.report_look import document
 
 THUMBNAIL = 220
 DATA_URL = "data:image/png;base64,"
@@ -26,48 +27,24 @@ TITLES = {
     "answers": "Answers word for word",
 }
 _STYLE = """
-:root {
-  color-scheme: light dark;
-  --page: #faf8f5; --card: #ffffff; --line: #e4dfd7; --grid: #eeeae3; --ink: #2c2926;
-  --soft: #6d665e; --right: #2e7a4f; --wrong: #a5402c; --bar: #d9603a; --bar-soft: #f4c5b0;
-  --warn: #7a4b00; --warn-bg: #fbeecd;
-}
+:root { --wrong: #a5402c; --warn: #7a4b00; --warn-bg: #fbeecd; }
 @media (prefers-color-scheme: dark) {
-  :root {
-    --page: #171513; --card: #211e1c; --line: #443f3a; --grid: #322e2a; --ink: #e4dfd7;
-    --soft: #aaa298; --right: #7fce9f; --wrong: #f0907c; --bar: #ec8a62; --bar-soft: #5d2f20;
-    --warn: #f4d58d; --warn-bg: #3a2d10;
-  }
+  :root { --wrong: #f0907c; --warn: #f4d58d; --warn-bg: #3a2d10; }
 }
-* { box-sizing: border-box; }
-body {
-  margin: 0 auto; padding: 40px 24px 80px; max-width: 1080px; background: var(--page);
-  color: var(--ink); font: 16px/1.5 system-ui, sans-serif; font-variant-numeric: tabular-nums;
-}
-h1, h2 { font-family: "Iowan Old Style", Palatino, Georgia, serif; font-weight: 600; }
-h1 { margin: 0 0 4px; font-size: 30px; line-height: 1.25; }
-h2 { margin: 44px 0 4px; font-size: 22px; }
-h3 { margin: 18px 0 8px; font-size: 16px; }
-p { margin: 0 0 10px; }
-.soft { color: var(--soft); overflow-wrap: anywhere; }
-.card {
-  background: var(--card); border: 1px solid var(--line); border-radius: 12px;
-  margin: 0 0 16px; padding: 16px 20px;
-}
+h2 { margin-bottom: 4px; }
+h3 { margin-bottom: 8px; }
+p { margin-bottom: 10px; }
 .warn { background: var(--warn-bg); color: var(--warn); border-radius: 10px; padding: 10px 14px; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: 15px; }
-th, td { padding: 6px 14px 6px 0; text-align: right; border-top: 1px solid var(--grid); }
+table { font-size: 15px; }
+th, td { text-align: right; }
 th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; }
-thead th { border-top: 0; color: var(--soft); font-weight: 400; }
 tr.published td { color: var(--soft); }
-tr td.best { font-weight: 700; }
 .bars { display: grid; grid-template-columns: minmax(90px, 220px) 1fr 108px; gap: 8px 14px; }
 .bars span { overflow-wrap: anywhere; }
 .track { position: relative; height: 18px; align-self: center; background: var(--grid);
   border-radius: 4px; }
-.track i { position: absolute; inset: 0 auto 0 0; background: var(--bar); border-radius: 4px; }
-.track.published i { background: var(--bar-soft); }
+.track i { position: absolute; inset: 0 auto 0 0; background: var(--accent); border-radius: 4px; }
+.track.published i { background: var(--tint-2); }
 .track b { position: absolute; top: 50%; height: 2px; background: var(--ink); margin-top: -1px; }
 .bars .value { text-align: right; white-space: nowrap; }
 .samples { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr)); gap: 14px; }
@@ -75,23 +52,11 @@ tr td.best { font-weight: 700; }
 .samples img { width: 100%; max-height: 190px; object-fit: contain; border-radius: 8px; }
 .right::before { content: "\\2713\\00a0"; color: var(--right); font-weight: 700; }
 .wrong::before { content: "\\2717\\00a0"; color: var(--wrong); font-weight: 700; }
-summary { cursor: pointer; color: var(--soft); padding: 4px 0; }
 @media (max-width: 640px) {
-  body { padding: 24px 14px 60px; }
-  .card { padding: 14px; }
   .bars { grid-template-columns: 1fr auto; }
   .bars .track { grid-column: 1 / -1; grid-row: auto; }
   .bars .value { grid-row: auto; }
 }
-"""
-_HEAD = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<title>Evaluation</title>
 """
 
 
@@ -100,11 +65,9 @@ def page(groups: Sequence[Group], overlaps: Sequence[Overlap], images: Path) -> 
     results = [each for group in groups for each in group.results]
     models = sorted({each.model for each in results})
     body = "\n".join(_group(group, groups, images) for group in groups)
-    return (
-        f"{_HEAD}<style>{_STYLE}</style>\n</head>\n<body>\n<h1>Evaluation</h1>\n"
-        f'<p class="soft">{len(results)} results of {len(models)} models: '
-        f"{escape(', '.join(models))}</p>\n{_overlaps(overlaps)}{body}\n</body>\n</html>\n"
-    )
+    told = f"{len(results)} results of {len(models)} models: {escape(', '.join(models))}"
+    head = f'<h1>Evaluation</h1>\n<p class="soft">{told}</p>\n{_overlaps(overlaps)}'
+    return document("Evaluation", _STYLE, head + body, pictures=True)
 
 
 def _overlaps(overlaps: Sequence[Overlap]) -> str:

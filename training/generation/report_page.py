@@ -10,107 +10,50 @@ from training.generation.checks import REASONS
 from training.generation.gathering import Counts, Sample, Tally
 from training.generation.prompts import Kind
 from training.generation.source import Subject
+from training.report_look import COLOURS, document
 
-_COLOURS = 6
 _STYLE = """
-:root {
-  color-scheme: light dark;
-  --page: #faf8f5; --card: #ffffff; --line: #e4dfd7; --ink: #2c2926; --soft: #766f66;
-  --bar: #d9603a; --bar-bg: #f2efea; --asked: #f2efea; --said: #fae3d8; --said-ink: #5d2416;
-  --c0: #d9603a; --c1: #2f7797; --c2: #4c8a3f; --c3: #8b5aa8; --c4: #b08512; --c5: #b34a72;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --page: #171513; --card: #211e1c; --line: #443f3a; --ink: #e4dfd7; --soft: #a39b90;
-    --bar: #ec8a62; --bar-bg: #322e2a; --asked: #2c2926; --said: #46251a; --said-ink: #fae3d8;
-    --c0: #ec8a62; --c1: #6bb2d1; --c2: #8ac47c; --c3: #c39adb; --c4: #dcb752; --c5: #e58bab;
-  }
-}
-* { box-sizing: border-box; }
-body {
-  margin: 0 auto; padding: 40px 24px 80px; max-width: 1080px;
-  background: var(--page); color: var(--ink); font: 16px/1.5 system-ui, sans-serif;
-  font-variant-numeric: tabular-nums;
-}
-h1, h2 { font-family: "Iowan Old Style", Palatino, Georgia, serif; font-weight: 600; }
-h1 { margin: 0 0 4px; font-size: 30px; line-height: 1.25; overflow-wrap: anywhere; }
-h2 { margin: 40px 0 14px; font-size: 22px; line-height: 1.3; }
-h3 { margin: 0; font-size: 15px; font-weight: 600; overflow-wrap: anywhere; }
-p { margin: 0; }
-.soft { color: var(--soft); overflow-wrap: anywhere; }
 .partial {
-  margin-top: 16px; padding: 12px 16px; border-left: 4px solid var(--bar); background: var(--card);
+  margin-top: 16px; padding: 12px 16px; border-left: 4px solid var(--accent);
+  background: var(--card);
 }
-.card, .figures div { background: var(--card); border: 1px solid var(--line); border-radius: 12px; }
-.card { padding: 18px 20px; }
-.figures {
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px;
-  margin: 24px 0 16px;
-}
-.figures div { padding: 12px 16px 14px; }
-.figures dt, .figures dd { margin: 0; color: var(--soft); font-size: 14px; }
-.figures b { display: block; color: var(--ink); font-size: 24px; font-weight: 600; }
-.wide { overflow-x: auto; }
-table { width: 100%; border-collapse: collapse; }
-th, td {
-  padding: 7px 14px 7px 0; text-align: left; font-weight: 400; border-top: 1px solid var(--line);
-}
-thead th { border-top: 0; color: var(--soft); font-size: 14px; }
 td.n, th.n { padding-right: 22px; text-align: right; white-space: nowrap; }
 .meter { width: 32%; }
-.meter i { display: block; height: 10px; border-radius: 5px; background: var(--bar-bg); }
+.meter i { display: block; height: 10px; border-radius: 5px; background: var(--grid); }
 .meter i b {
-  display: block; height: 100%; min-width: 3px; border-radius: 5px; background: var(--bar);
+  display: block; height: 100%; min-width: 3px; border-radius: 5px; background: var(--accent);
 }
 .reject td:last-child { color: var(--soft); }
 .reject tr:first-child td { border-top: 0; }
-article {
-  display: grid; grid-template-columns: 260px minmax(0, 1fr); gap: 10px 24px; margin: 0 0 16px;
-}
+article { display: grid; grid-template-columns: 260px minmax(0, 1fr); gap: 10px 24px; }
 article > header { grid-column: 1 / -1; }
-figure { margin: 0; }
 .picture { position: relative; border: 1px solid var(--line); border-radius: 8px; }
 .picture img { display: block; width: 100%; border-radius: 7px; }
-.picture.none { aspect-ratio: 1; background: var(--bar-bg); }
+.picture.none { aspect-ratio: 1; background: var(--grid); }
 .picture i { position: absolute; border: 2px solid var(--of); border-radius: 3px; }
 .picture i::after {
   content: attr(data-name); position: absolute; left: -2px; bottom: 100%; padding: 0 5px;
   background: var(--of); color: var(--page); font: 600 11px/16px system-ui, sans-serif;
   border-radius: 3px 3px 0 0; white-space: nowrap;
 }
-.c0 { --of: var(--c0); } .c1 { --of: var(--c1); } .c2 { --of: var(--c2); }
-.c3 { --of: var(--c3); } .c4 { --of: var(--c4); } .c5 { --of: var(--c5); }
 figcaption ul { margin: 10px 0 0; padding: 0 0 0 18px; color: var(--soft); font-size: 14px; }
 .turns p { padding: 8px 14px; border-radius: 12px; overflow-wrap: anywhere; white-space: pre-line; }
-.turns .asked { width: fit-content; max-width: 92%; background: var(--asked); }
+.turns .asked { width: fit-content; max-width: 92%; background: var(--quiet); }
 .turns .said {
-  width: fit-content; max-width: 92%; margin: 6px 0 14px auto; background: var(--said);
-  color: var(--said-ink);
+  width: fit-content; max-width: 92%; margin: 6px 0 14px auto; background: var(--tint);
+  color: var(--tint-ink);
 }
-.why { margin-bottom: 8px; font-weight: 600; color: var(--bar); }
-summary { margin: 0 0 14px; cursor: pointer; color: var(--soft); }
-summary:hover { color: var(--ink); }
+.why { margin-bottom: 8px; font-weight: 600; color: var(--accent); }
+summary { margin-bottom: 10px; }
 pre {
-  margin: 0; padding: 12px 14px; border-radius: 8px; background: var(--asked); color: var(--ink);
+  margin: 0; padding: 12px 14px; border-radius: 8px; background: var(--quiet); color: var(--ink);
   font: 14px/1.5 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere;
 }
 @media (max-width: 640px) {
-  body { padding: 24px 14px 60px; }
-  h1 { font-size: 25px; }
-  .card { padding: 14px; }
   article { grid-template-columns: minmax(0, 1fr); }
-  .figures { grid-template-columns: 1fr 1fr; gap: 10px; }
   .meter, .hide { display: none; }
   figure { max-width: 300px; }
 }
-"""
-_HEAD = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 """
 
 
@@ -134,12 +77,9 @@ def page(head: Head, tally: Tally, pictures: Mapping[str, str]) -> str:
         parts.append(f"<h2>{kind.capitalize()}</h2>\n{passed}")
         if rejected:
             parts.append(f"<details><summary>Some that were rejected</summary>{rejected}</details>")
-    body = "\n".join(part for part in parts if part)
-    return (
-        f"{_HEAD}<title>{escape(head.name)}: what was generated</title>\n<style>{_STYLE}</style>\n"
-        f"</head>\n<body>\n<h1>{escape(head.name)}</h1>\n"
-        f'<p class="soft">{escape(words)}</p>\n{partial}\n{body}\n</body>\n</html>\n'
-    )
+    above = f'<h1>{escape(head.name)}</h1>\n<p class="soft">{escape(words)}</p>'
+    body = "\n".join(part for part in (above, partial, *parts) if part)
+    return document(f"{head.name}: what was generated", _STYLE, body, pictures=True)
 
 
 def _samples(tally: Tally, kind: Kind, right: bool, pictures: Mapping[str, str]) -> str:
@@ -229,7 +169,7 @@ def _sample(sample: Sample, pictures: Mapping[str, str]) -> str:
 def _figure(subject: Subject, url: str) -> str:
     """The picture with its boxes, or the boxes alone, and below it the captions."""
     boxes = "".join(
-        f'<i class="c{number % _COLOURS}" data-name="{escape(one.category)}" style="'
+        f'<i class="c{number % COLOURS}" data-name="{escape(one.category)}" style="'
         f"left:{one.box[0]:.1%};top:{one.box[1]:.1%};"
         f'width:{one.box[2] - one.box[0]:.1%};height:{one.box[3] - one.box[1]:.1%}"></i>'
         for number, one in enumerate(subject.instances)
