@@ -28,14 +28,26 @@ Layer = Callable[[Tensor], Tensor]
 
 def sides(layers: list[nn.Linear]) -> dict[str, list[Layer]]:
     """The same layers in every way of computing them."""
-    from llava_core.int8 import HalvedInt8, Int8Linear, PackedInt8, overflows
+    from llava_core.engine.linear import PackedLinear
+    from llava_core.int8 import (
+        CappedInt8,
+        HalvedInt8,
+        Int8Linear,
+        PackedInt8,
+        excess_of,
+        overflows,
+    )
 
     eight = [Int8Linear.quantise(layer) for layer in layers]
     wrong = " (overflows here)" if overflows() else ""
     found: dict[str, list[Layer]] = {
         "PyTorch, 32 bits": list(layers),
+        "oneDNN, 32 bits": [PackedLinear(layer.weight.detach(), None) for layer in layers],
         f"oneDNN, 8 bits{wrong}": [PackedInt8(layer) for layer in eight],
         "FBGEMM in halves, 8 bits": [HalvedInt8(layer) for layer in eight],
+        "FBGEMM with capped weights, 8 bits": [
+            CappedInt8(layer, excess_of(layer.weight)) for layer in eight
+        ],
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -59,9 +71,10 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=30)
     options = parser.parse_args()
-    made = sides(
-        [nn.Linear(options.inputs, options.outputs, bias=False) for _ in range(options.layers)]
-    )
+    layers = [nn.Linear(options.inputs, options.outputs, bias=False) for _ in range(options.layers)]
+    for layer in layers:
+        nn.init.normal_(layer.weight)  # As wide as a language model's own beginning.
+    made = sides(layers)
     print(f"threads: {torch.get_num_threads()}, {options.inputs} x {options.outputs}")
     with torch.inference_mode():
         for number in (1, 2, 8, 64, 256):

@@ -7,7 +7,6 @@ products are oneDNN's or FBGEMM's, with whatever 8-bit instructions the processo
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 from functools import cache
@@ -18,6 +17,10 @@ from torch import Tensor, nn
 
 LARGEST = 127
 SHIFT = 128
+MOST_EXCESS = 0.03
+"""Share of weights with an excess up to which the sparse product costs less than a second one."""
+FEW_ROWS = 8
+"""Up to so many rows MKL's sparse product is the faster one."""
 OPERATORS = ("qlinear_prepack", "qlinear_pointwise")
 
 
@@ -86,8 +89,7 @@ class PackedInt8(nn.Module):
         """(rows, inputs) -> (rows, outputs)."""
         if not len(inputs):
             return inputs.new_zeros(0, len(self._scale))
-        largest = torch.linalg.vector_norm(inputs, math.inf, -1, keepdim=True)
-        step = largest.clamp_min_(1e-12).div_(LARGEST)
+        step = inputs.abs().amax(-1, keepdim=True).clamp_min_(1e-12).div_(LARGEST)
         result = self._sums(inputs, step).mul_(step)
         return result if self._bias is None else result.add_(self._bias)
 
@@ -102,13 +104,12 @@ class HalvedInt8(PackedInt8):
 
     x = 2 h + l with h of 7 bits and l of one: no partial sum leaves 16 bits then, and the result is
     the same. The products are FBGEMM's, which is the faster one on processors with AVX2 alone
-    (https://github.com/pytorch/FBGEMM): for a few rows it takes the time of reading the weight, so
-    that twice the rows cost next to nothing.
+    (https://github.com/pytorch/FBGEMM).
     """
 
     def __init__(self, layer: Int8Linear) -> None:
         nn.Module.__init__(self)
-        self._weight = _for_fbgemm(layer)
+        self._weight = _for_fbgemm(layer.weight, layer.scale)
         self._scale = layer.scale
         self._bias = layer.bias
 
@@ -124,18 +125,85 @@ class HalvedInt8(PackedInt8):
         return result
 
 
-def _for_fbgemm(layer: Int8Linear) -> Any:
-    """The weight and its scales as FBGEMM's operators take them."""
+class CappedInt8(PackedInt8):
+    """The same where oneDNN's sums overflow, with half of :class:`HalvedInt8`'s products.
+
+    Only pairs of large weights of one sign can overflow: what is too much is taken off them and
+    kept in a sparse matrix, whose product is added (https://arxiv.org/abs/2101.05615, section 4.3).
+    """
+
+    def __init__(self, layer: Int8Linear, excess: Tensor) -> None:
+        nn.Module.__init__(self)
+        self._weight = _for_fbgemm(layer.weight - excess, layer.scale)
+        self._excess = _Sparse(excess)
+        self._scale = layer.scale
+        self._bias = layer.bias
+
+    def _sums(self, inputs: Tensor, step: Tensor) -> Tensor:
+        whole = (inputs / step).round_()
+        product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32
+        result: Tensor = product(whole, 1.0, SHIFT, self._weight)
+        return result.addcmul_(self._excess(whole), self._scale)
+
+
+class _Sparse:
+    """Product with a sparse matrix (outputs, inputs) of whole numbers, small enough to be exact."""
+
+    def __init__(self, matrix: Tensor) -> None:
+        rows, columns = matrix.nonzero(as_tuple=True)
+        ends = torch.bincount(rows, minlength=len(matrix)).cumsum(0)
+        self._starts = torch.cat([ends.new_zeros(1), ends]).int()
+        self._columns = columns.int()
+        self._values = matrix[rows, columns].float()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sparse ", UserWarning)  # "in beta state"
+            self._matrix = torch.sparse_csr_tensor(
+                self._starts, self._columns, self._values, matrix.shape, check_invariants=False
+            )
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """(rows, inputs) -> (rows, outputs)."""
+        if len(inputs) <= FEW_ROWS:
+            few: Tensor = self._matrix @ inputs.t()
+            return few.t()
+        # An output is a weighted sum of inputs' columns: a bag of embeddings, faster for many rows.
+        many = torch.nn.functional.embedding_bag(
+            *(self._columns, inputs.t().contiguous(), self._starts),
+            mode="sum",
+            per_sample_weights=self._values,
+            include_last_offset=True,
+        )
+        return many.t()
+
+
+def excess_of(weight: Tensor) -> Tensor:
+    """What neighbouring weights (outputs, inputs), int8, have too much for sums of 16 bits.
+
+    Inputs of 8 bits without a sign, times two weights of one sign, fit into 16 bits where the
+    weights make 128 together; the larger of the two gives up what is over.
+    """
+    even = nn.functional.pad(weight, (0, weight.shape[1] % 2))
+    pairs = even.to(torch.int16).unflatten(1, (-1, 2))
+    over = pairs.abs().sum(-1, dtype=torch.int16).sub_(SHIFT).clamp_min_(0)
+    over *= pairs[..., 0].sign() == pairs[..., 1].sign()
+    larger = pairs.abs().argmax(-1, keepdim=True)
+    excess = torch.zeros_like(pairs)
+    excess.scatter_(-1, larger, over[..., None] * pairs.gather(-1, larger).sign())
+    return excess.flatten(1)[:, : weight.shape[1]].to(torch.int8)
+
+
+def _for_fbgemm(weight: Tensor, scale: Tensor) -> Any:
+    """A weight and its scales as FBGEMM's operators take them."""
     before = torch.backends.quantized.engine
     torch.backends.quantized.engine = "fbgemm"
     try:
         with warnings.catch_warnings():
             # Tensors of the type are to leave PyTorch some day; its version is pinned here.
             warnings.filterwarnings("ignore", ".*quantized tensor creation functions", UserWarning)
-            weight = torch._make_per_channel_quantized_tensor(
-                layer.weight, layer.scale.double(), torch.zeros(len(layer.scale)).long(), 0
+            whole = torch._make_per_channel_quantized_tensor(
+                weight, scale.double(), torch.zeros(len(scale)).long(), 0
             )
-        return torch.ops.quantized.linear_prepack(weight, None)
+        return torch.ops.quantized.linear_prepack(whole, None)
     finally:
         torch.backends.quantized.engine = before
 
@@ -176,7 +244,15 @@ def packed(layer: Int8Linear) -> nn.Module:
         return layer
     if not overflows():
         return PackedInt8(layer)
-    return HalvedInt8(layer) if "fbgemm" in torch.backends.quantized.supported_engines else layer
+    if "fbgemm" not in torch.backends.quantized.supported_engines:
+        return layer
+    excess = excess_of(layer.weight)
+    few = int(excess.count_nonzero()) <= MOST_EXCESS * excess.numel()
+    return (
+        CappedInt8(layer, excess)
+        if few and torch.backends.mkl.is_available()
+        else HalvedInt8(layer)
+    )
 
 
 def quantise_linears(model: nn.Module, skip: Sequence[str] = ()) -> int:

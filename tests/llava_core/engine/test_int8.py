@@ -11,12 +11,25 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from llava_core import int8
-from llava_core.int8 import HalvedInt8, Int8Linear, PackedInt8, overflows, packed, quantise_linears
+from llava_core.int8 import (
+    SHIFT,
+    CappedInt8,
+    HalvedInt8,
+    Int8Linear,
+    PackedInt8,
+    excess_of,
+    packed,
+    quantise_linears,
+)
 
 
 def layer_of(inputs: int, outputs: int, bias: bool = True) -> nn.Linear:
     torch.manual_seed(0)
     return nn.Linear(inputs, outputs, bias)
+
+
+def capped(layer: Int8Linear) -> CappedInt8:
+    return CappedInt8(layer, excess_of(layer.weight))
 
 
 def error(ours: Tensor, theirs: Tensor) -> float:
@@ -125,13 +138,15 @@ def test_the_weights_take_a_quarter() -> None:
 @pytest.mark.parametrize("number", [0, 1, 2, 9, 70])
 def test_the_packed_layer_computes_the_same(bias: bool, number: int) -> None:
     layer = Int8Linear.quantise(layer_of(96, 72, bias))
-    rows = torch.randn(number, 96) * torch.logspace(-3, 3, number)[:, None]
+    sizes = torch.logspace(-3, 3, number)[:, None]
+    rows = torch.randn(number, 96) * sizes
     with torch.inference_mode():
-        for laid_out in (packed(layer), HalvedInt8(layer)):
-            torch.testing.assert_close(laid_out(rows), layer(rows), rtol=1e-5, atol=1e-6)
+        for laid_out in (packed(layer), HalvedInt8(layer), capped(layer)):
+            ours, theirs = laid_out(rows) / sizes, layer(rows) / sizes
+            torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", [packed, HalvedInt8])
+@pytest.mark.parametrize("kind", [packed, HalvedInt8, capped])
 def test_a_packed_row_is_the_same_bits_whatever_else_is_computed(
     kind: Callable[[Int8Linear], nn.Module],
 ) -> None:
@@ -144,7 +159,7 @@ def test_a_packed_row_is_the_same_bits_whatever_else_is_computed(
 
 def test_without_the_operators_the_layer_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = Int8Linear.quantise(layer_of(96, 72))
-    assert type(packed(layer)) is (HalvedInt8 if overflows() else PackedInt8)
+    assert isinstance(packed(layer), PackedInt8)
     monkeypatch.setattr(int8, "OPERATORS", ("qlinear_of_another_year",))
     assert packed(layer) is layer
 
@@ -156,8 +171,40 @@ def test_sums_of_the_largest_numbers_do_not_overflow(number: int, sign: int) -> 
     layer = Int8Linear(weight, torch.ones(24), None)
     inputs = torch.full((number, 512), sign * 127.0)
     expected = torch.full((number, 24), sign * 127.0 * 127.0 * 512.0)
-    for each in (packed(layer), HalvedInt8(layer), layer):
+    for each in (packed(layer), HalvedInt8(layer), capped(layer), layer):
         torch.testing.assert_close(each(inputs), expected, rtol=1e-6, atol=0)
+
+
+@given(st.integers(0, 2**31), st.integers(1, 9))
+@settings(max_examples=50, deadline=None)
+def test_capped_weights_and_their_excess_are_the_weights_and_fit_into_16_bits(
+    seed: int, inputs: int
+) -> None:
+    random = torch.Generator().manual_seed(seed)
+    weight = torch.randint(-127, 128, (6, inputs), dtype=torch.int8, generator=random)
+    kept = weight.int() - excess_of(weight)
+    assert kept.abs().le(weight.int().abs()).all()
+    for largest in (0, 2 * SHIFT - 1):
+        for other in (0, 2 * SHIFT - 1):
+            pairs = nn.functional.pad(kept, (0, inputs % 2)).unflatten(1, (-1, 2))
+            sums = pairs[..., 0] * largest + pairs[..., 1] * other
+            assert int(sums.min()) >= -(2**15) and int(sums.max()) < 2**15
+
+
+def test_an_input_of_the_last_odd_place_counts() -> None:
+    layer = Int8Linear(torch.full((4, 5), 127, dtype=torch.int8), torch.ones(4), None)
+    rows = torch.tensor([[0.0, 0.0, 0.0, 0.0, 3.0]])
+    assert torch.equal(capped(layer)(rows), torch.full((1, 4), 3.0 * 127))
+
+
+@pytest.mark.parametrize(("spread", "kind"), [(10, CappedInt8), (1000, HalvedInt8)])
+def test_weights_with_few_large_pairs_are_capped(
+    spread: float, kind: type[nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(int8, "overflows", lambda: True)
+    torch.manual_seed(0)
+    weight = (spread * torch.randn(64, 64)).clamp(-127, 127).to(torch.int8)
+    assert type(packed(Int8Linear(weight, torch.ones(64), None))) is kind
 
 
 def test_laying_out_for_fbgemm_leaves_pytorchs_settings_as_they_were() -> None:
