@@ -45,6 +45,7 @@ class Side:
 
 SIDES = (
     Side("ours-32bit", "ours", "ours", "32 bits", ("one", "second-turn", "eight")),
+    Side("ours-16bit", "ours", "ours", "16 bits", ("one", "second-turn", "eight")),
     Side("ours-8bit", "ours", "ours", "8 bits", ("one", "second-turn", "eight")),
     Side("generate", "generate", "transformers' `generate`", "32 bits", ("one", "second-turn")),
     Side("threads", "generate", "`generate` in a thread for each person", "32 bits", ("eight",)),

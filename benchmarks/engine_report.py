@@ -15,7 +15,8 @@ from benchmarks.engine_plot import Bar, Panel, write_plot
 from benchmarks.engine_requests import Samples
 
 SCENARIOS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "one": ("one", ("ours-32bit", "generate", "llama-F32", "llama-F16")),
+    "one": ("one", ("ours-32bit", "generate", "llama-F32")),
+    "one-16bit": ("one", ("ours-16bit", "generate", "llama-F16")),
     "one-8bit": ("one", ("ours-8bit", "generate", "llama-Q8_0")),
     "eight": ("eight", tuple(side.key for side in SIDES)),
     "second-turn": ("second-turn", tuple(side.key for side in SIDES)),
@@ -23,8 +24,8 @@ SCENARIOS: dict[str, tuple[str, tuple[str, ...]]] = {
     "bandwidth": ("one", ("ours-32bit",)),
 }
 """What is measured in each, and of whom; the first is the one that the others are compared with."""
-
-
+BITS = (32, 16, 8)
+"""Of our weights that are measured."""
 IDLE = 0.05
 """With a smaller share of the processor in others' hands, figures are worth reading."""
 
@@ -80,7 +81,7 @@ def table(results: Results, only: Sequence[str]) -> str:
     """The scenarios as Markdown."""
     parts: list[str] = []
     for name in only:
-        if name in ("one", "one-8bit"):
+        if name in ("one", "one-16bit", "one-8bit"):
             parts += _alone(results, name)
         elif name == "eight":
             parts += _together(results)
@@ -121,12 +122,15 @@ def _alone(results: Results, scenario: str) -> list[str]:
 
 def _together(results: Results) -> list[str]:
     header = ["eight people at once", "weights", "tokens/s, all together"]
-    header += ["s to the first token, median", "ours in 32 bits to it", "ours in 8 bits to it"]
-    ours = [results.median(f"ours-{bits}bit", "eight", "per_second") for bits in (32, 8)]
+    header += ["s to the first token, median"]
+    header += [f"ours in {bits} bits to it" for bits in BITS]
+    ours = [results.median(f"ours-{bits}bit", "eight", "per_second") for bits in BITS]
     rows = []
     for side in results.sides("eight"):
         speed = results.median(side.key, "eight", "per_second")
-        ratios = ["", ""] if side.family == "ours" else [times(each, speed) for each in ours]
+        ratios = (
+            [""] * len(ours) if side.family == "ours" else [times(each, speed) for each in ours]
+        )
         seconds = results.median(side.key, "eight", "first")
         rows.append([side.name, side.weights, number(speed, 1), number(seconds, 2), *ratios])
     return _rows(header, rows)
@@ -193,7 +197,8 @@ def panels(results: Results) -> list[Panel]:
         ]
 
     return [
-        Panel("One person, 32 and 16 bits", "tokens/s after the first", bars("one", "per_second")),
+        Panel("One person, 32 bits", "tokens/s after the first", bars("one", "per_second")),
+        Panel("One person, 16 bits", "tokens/s after the first", bars("one-16bit", "per_second")),
         Panel("One person, 8 bits", "tokens/s after the first", bars("one-8bit", "per_second")),
         Panel("Eight people at once", "tokens/s, all together", bars("eight", "per_second")),
         Panel("Turn 1", "seconds to the first token", bars("second-turn", "turn 1")),

@@ -28,7 +28,8 @@ Layer = Callable[[Tensor], Tensor]
 
 def sides(layers: list[nn.Linear]) -> dict[str, list[Layer]]:
     """The same layers in every way of computing them."""
-    from llava_core.engine.linear import PackedLinear
+    from llava_core.engine.linear import GroupedLinear, PackedLinear
+    from llava_core.half import HalfLinear
     from llava_core.int8 import (
         CappedInt8,
         HalvedInt8,
@@ -43,6 +44,8 @@ def sides(layers: list[nn.Linear]) -> dict[str, list[Layer]]:
     found: dict[str, list[Layer]] = {
         "PyTorch, 32 bits": list(layers),
         "oneDNN, 32 bits": [PackedLinear(layer.weight.detach(), None) for layer in layers],
+        "in groups, 32 bits": [GroupedLinear(layer.weight.detach(), None) for layer in layers],
+        "FBGEMM, 16 bits": [HalfLinear.of(layer) for layer in layers],
         f"oneDNN, 8 bits{wrong}": [PackedInt8(layer) for layer in eight],
         "FBGEMM in halves, 8 bits": [HalvedInt8(layer) for layer in eight],
         "FBGEMM with capped weights, 8 bits": [

@@ -183,7 +183,7 @@ def excess_of(weight: Tensor) -> Tensor:
     weights make 128 together; the larger of the two gives up what is over.
     """
     even = nn.functional.pad(weight, (0, weight.shape[1] % 2))
-    pairs = even.to(torch.int16).unflatten(1, (-1, 2))
+    pairs = even.to(torch.int16).view(len(weight), -1, 2)
     over = pairs.abs().sum(-1, dtype=torch.int16).sub_(SHIFT).clamp_min_(0)
     over *= pairs[..., 0].sign() == pairs[..., 1].sign()
     larger = pairs.abs().argmax(-1, keepdim=True)
@@ -248,11 +248,7 @@ def packed(layer: Int8Linear) -> nn.Module:
         return layer
     excess = excess_of(layer.weight)
     few = int(excess.count_nonzero()) <= MOST_EXCESS * excess.numel()
-    return (
-        CappedInt8(layer, excess)
-        if few and torch.backends.mkl.is_available()
-        else HalvedInt8(layer)
-    )
+    return CappedInt8(layer, excess) if few and torch._C.has_mkl else HalvedInt8(layer)
 
 
 def quantise_linears(model: nn.Module, skip: Sequence[str] = ()) -> int:

@@ -20,6 +20,7 @@ from llava_core.adapters import adapt, base_of, is_adapter
 from llava_core.card import read_card
 from llava_core.devices import free_memory, native_bfloat16, pick_device
 from llava_core.errors import CheckpointError, MemoryShortage
+from llava_core.half import has_half_products, use_half_products
 from llava_core.model import Checkpoint, Precision
 from llava_core.processors import load_processor, renderer_of
 from llava_core.weights import inspect_weights, revision_of
@@ -46,16 +47,31 @@ def load_checkpoint(
     precision: Precision | Literal["auto"] = "auto",
     device: str = "auto",
     merge: bool = True,
+    serving: bool = False,
 ) -> Checkpoint:
     """Load a checkpoint, or a LoRA adapter with its checkpoint, from a folder or a hub id.
 
-    ``merge``: adapters go into the weights where these are whole. Raises :class:`CheckpointError`
-    where it is not a LLaVA checkpoint in transformers format with safetensors weights, and
-    :class:`MemoryShortage` where it does not fit.
+    ``merge``: adapters go into the weights where these are whole. ``serving``: nothing will be
+    trained, so that 16 bits can be those of :mod:`llava_core.half` on a CPU. Raises
+    :class:`CheckpointError` where it is not a LLaVA checkpoint in transformers format with
+    safetensors weights, and :class:`MemoryShortage` where it does not fit.
     """
+    loaded = _load(source, precision, device, merge, serving)
+    if loaded.device.type == "cpu" and loaded.dtype == torch.float16:
+        use_half_products(loaded.model)
+    return loaded
+
+
+def _load(
+    source: str | Path,
+    precision: Precision | Literal["auto"],
+    device: str,
+    merge: bool,
+    serving: bool,
+) -> Checkpoint:
     folder = folder_of(str(source))
     if is_adapter(folder):
-        return adapt(load_checkpoint(base_of(folder), precision, device), folder, merge)
+        return adapt(_load(base_of(folder), precision, device, merge, serving), folder, merge)
     weights = inspect_weights(folder)
     try:
         on = pick_device(device)
@@ -65,7 +81,7 @@ def load_checkpoint(
         ) from error
     log.info("%s", memory_words(folder.name, weights.parameters, free_memory(on)))
     chosen = choose_precision(on, precision, weights.parameters * 4)
-    model = _load_model(folder, chosen, on)
+    model = _load_model(folder, chosen, on, serving)
     processor = load_processor(folder)
     about = _about(folder)
     renderer, template_name = renderer_of(processor, str(about.get("template") or "vicuna_v1"))
@@ -198,14 +214,16 @@ def _shortage(
 # --- model ----------------------------------------------------------------------------------------
 
 
-def _load_model(folder: Path, precision: Precision, device: torch.device) -> PreTrainedModel:
+def _load_model(
+    folder: Path, precision: Precision, device: torch.device, serving: bool
+) -> PreTrainedModel:
     kind: Any = AutoModelForImageTextToText
     try:
         model, report = kind.from_pretrained(
             folder,
             use_safetensors=True,
             output_loading_info=True,
-            **_loading_options(precision, device),
+            **_loading_options(precision, device, serving),
         )
     except (ValueError, KeyError, OSError, RuntimeError, ImportError) as error:
         raise CheckpointError(
@@ -222,9 +240,10 @@ def _load_model(folder: Path, precision: Precision, device: torch.device) -> Pre
     return model
 
 
-def _loading_options(precision: Precision, device: torch.device) -> dict[str, Any]:
+def _loading_options(precision: Precision, device: torch.device, serving: bool) -> dict[str, Any]:
     on_cpu = device.type == "cpu"
-    sixteen = torch.bfloat16 if on_cpu or native_bfloat16(device) else torch.float16
+    halves = not on_cpu or (serving and has_half_products())
+    sixteen = torch.float16 if halves and not native_bfloat16(device) else torch.bfloat16
     whole = torch.float32 if on_cpu else sixteen
     options: dict[str, Any] = {"device_map": {"": device}}
     if precision == "32bit":

@@ -141,7 +141,11 @@ def load_backend(named: str, settings: Settings) -> CheckpointBackend | EngineBa
     started = time.monotonic()
     with noted(model_id(named)):
         checkpoint = load_checkpoint(
-            source, precision or settings.precision, settings.device, merge=settings.merge_adapters
+            source,
+            precision or settings.precision,
+            settings.device,
+            merge=settings.merge_adapters,
+            serving=True,
         )
         backend = _backend(checkpoint, named, settings)
     log.info(

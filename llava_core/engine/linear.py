@@ -1,7 +1,8 @@
 """Products with weight matrices, each in the fastest way that is right on its device.
 
 On a CPU, float32 weights are laid out once as oneDNN wants them, which makes a decode step two to
-four times faster than ``torch.nn.functional.linear`` (docs/benchmarks.md). Layers of another kind,
+four times faster than ``torch.nn.functional.linear`` (docs/benchmarks.md); with AVX2 alone they
+stay as they are and are multiplied in groups. Layers of another kind,
 such as bitsandbytes' or an adapter's, are called as they are.
 """
 
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from llava_core.half import HalfLinear
 from llava_core.int8 import LARGEST, Int8Linear, packed
 
 Product = Callable[[Tensor], Tensor]
@@ -20,6 +22,9 @@ Product = Callable[[Tensor], Tensor]
 
 EXPECTED_ROWS = 8
 """The layout is chosen for so many rows; it is used for any number."""
+GROUPS = 8
+GROUPED_ROWS = 16
+"""Of :class:`GroupedLinear`: into how many groups, and up to how many rows."""
 
 
 def product_of(layers: Sequence[nn.Module]) -> Product:
@@ -34,6 +39,8 @@ def product_of(layers: Sequence[nn.Module]) -> Product:
         return packed(Int8Linear.join([layer for layer in layers if isinstance(layer, Int8Linear)]))
     if all(is_bitsandbytes_int8(layer) and on_cpu(layer) for layer in layers):
         return packed(Int8Linear.join([_taken_over(layer) for layer in layers]))
+    if all(type(layer) is HalfLinear for layer in layers):
+        return HalfLinear.join([layer for layer in layers if isinstance(layer, HalfLinear)])
     return layers[0] if len(layers) == 1 else _Separate(layers)
 
 
@@ -106,7 +113,10 @@ def _detached(bias: Tensor | None) -> Tensor | None:
 
 
 def _product(weight: Tensor, bias: Tensor | None) -> Product:
-    return PackedLinear(weight, bias) if _packs(weight) else PlainLinear(weight, bias)
+    if not _packs(weight):
+        return PlainLinear(weight, bias)
+    in_groups = len(weight) % GROUPS == 0 and not has_avx512()
+    return GroupedLinear(weight, bias) if in_groups else PackedLinear(weight, bias)
 
 
 def _packs(weight: Tensor) -> bool:
@@ -114,10 +124,38 @@ def _packs(weight: Tensor) -> bool:
     return fits and packing_available()
 
 
+def has_avx512() -> bool:
+    """Whether PyTorch uses the processor's AVX-512 instructions."""
+    return "AVX512" in str(torch.backends.cpu.get_cpu_capability())
+
+
 def packing_available() -> bool:
     """Whether this build of PyTorch has oneDNN and the two operators that the packing needs."""
     names = ("_reorder_linear_weight", "_linear_pointwise")
     return all(hasattr(torch.ops.mkldnn, name) for name in names)
+
+
+class GroupedLinear:
+    """The product with the weight as it is: by oneDNN, for few rows by MKL in groups of outputs.
+
+    For processors with AVX2 alone, where one row takes three quarters of the time that oneDNN's own
+    layout takes, and more rows as long (``benchmarks/int8_linear.py``).
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        self._weight = weight.contiguous()
+        self._groups = self._weight.view(GROUPS, -1, weight.shape[1]).transpose(1, 2)
+        self._bias = bias
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """(rows, inputs) -> (rows, outputs)."""
+        if len(rows) > GROUPED_ROWS:
+            many: Tensor = torch.ops.mkldnn._linear_pointwise(
+                rows, self._weight, self._bias, "none", [], ""
+            )
+            return many
+        few = torch.matmul(rows, self._groups).transpose(0, 1).reshape(len(rows), -1)
+        return few if self._bias is None else few.add_(self._bias)
 
 
 class PlainLinear:

@@ -11,8 +11,9 @@ import torch
 from peft import LoraConfig, get_peft_model
 from PIL import Image
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
+from llava_core import loading
 from llava_core.adapters import quietly
 from llava_core.conversation import Conversation, user
 from llava_core.engine.answer import Piece
@@ -20,6 +21,7 @@ from llava_core.engine.engine import Engine
 from llava_core.engine.generate import generate
 from llava_core.engine.sampling import SamplingParams
 from llava_core.errors import CheckpointError, CoreError
+from llava_core.half import HalfLinear, has_half_products
 from llava_core.loading import load_checkpoint
 from llava_core.model import Checkpoint
 from tests.tiny_checkpoint import make_tiny_checkpoint
@@ -64,6 +66,13 @@ def answer(checkpoint: Checkpoint) -> list[int | None]:
     return [piece.token_id for piece in generate(checkpoint, conversation(), PARAMS)]
 
 
+def logits(checkpoint: Checkpoint) -> Tensor:
+    inputs = checkpoint.prepare(conversation())
+    with torch.inference_mode():
+        found: Tensor = checkpoint.model(input_ids=inputs.input_ids, **inputs.pictures).logits
+    return found[0, -1]
+
+
 def engine_answer(checkpoint: Checkpoint) -> list[int | None]:
     engine, pieces = Engine(checkpoint), list[Piece | CoreError]()
     engine.submit(conversation(), PARAMS, pieces.append)
@@ -92,6 +101,22 @@ def test_an_adapter_on_8_bits_stays_beside_them(adapter: Path) -> None:
     layer = loaded.model.model.language_model.layers[0].self_attn.q_proj
     assert type(layer).__module__.startswith("peft")
     assert len(engine_answer(loaded)) == len(answer(load_checkpoint(adapter, "32bit", "cpu")))
+
+
+@pytest.mark.skipif(not has_half_products(), reason="PyTorch without FBGEMM")
+@pytest.mark.parametrize("merge", [True, False])
+def test_an_adapter_on_16_bits_of_a_cpu(
+    adapter: Path, merge: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "native_bfloat16", lambda device: False)
+    theirs = logits(load_checkpoint(adapter, "32bit", "cpu"))
+    loaded = load_checkpoint(adapter, "16bit", "cpu", merge=merge, serving=True)
+    layer = loaded.model.model.language_model.layers[0].self_attn.q_proj
+    assert (type(layer) is HalfLinear) == merge
+    ours = logits(loaded)
+    assert 0 < float((ours - theirs).norm() / theirs.norm()) < 0.01
+    fresh = load_checkpoint(adapter, "16bit", "cpu", merge=merge, serving=True)
+    assert len(engine_answer(fresh)) > 0
 
 
 @pytest.mark.parametrize(

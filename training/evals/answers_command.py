@@ -85,7 +85,7 @@ class Local(Answerer):
 def _answerer(options: argparse.Namespace) -> Local | EndpointAnswerer:
     if options.endpoint:
         return endpoint_of(options)
-    checkpoint = load_checkpoint(options.model, options.precision)
+    checkpoint = load_checkpoint(options.model, options.precision, serving=True)
     return Local(checkpoint, options.batch, options.max_tokens)
 
 

@@ -60,7 +60,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(options: argparse.Namespace) -> int:
     """Ask, score and print. Raises :class:`llava_core.errors.CoreError`."""
     asked = questions(options.seed, options.per_type)
-    checkpoint = load_checkpoint(options.model, options.precision)
+    checkpoint = load_checkpoint(options.model, options.precision, serving=True)
     with tempfile.TemporaryDirectory() as folder:
         kept = RowFile(options.out or Path(folder) / "answers.jsonl")
         _ask(Answerer(checkpoint, options.batch, 96), asked, kept)

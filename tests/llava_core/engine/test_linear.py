@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from llava_core.engine.linear import (
+    GROUPED_ROWS,
+    GroupedLinear,
     PackedLinear,
     PlainLinear,
     head_product,
@@ -66,9 +68,25 @@ def test_joined_products_are_those_of_the_layers_side_by_side(
     close(ours, theirs)
 
 
-def test_float32_on_a_cpu_is_packed_where_pytorch_can() -> None:
-    kind = PackedLinear if packing_available() else PlainLinear
+@pytest.mark.parametrize("number", [*ROWS, GROUPED_ROWS, GROUPED_ROWS + 1])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_product_in_groups_is_pytorchs(number: int, bias: bool) -> None:
+    [layer] = layers_of(40, bias=bias)
+    assert isinstance(layer, nn.Linear)
+    product = GroupedLinear(layer.weight.detach(), layer.bias.detach() if bias else None)
+    with torch.inference_mode():
+        close(product(rows(number)), linear(rows(number), layer.weight, layer.bias))
+
+
+@pytest.mark.parametrize("avx512", [True, False])
+def test_float32_on_a_cpu_is_laid_out_as_is_fast_there(
+    avx512: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llava_core.engine.linear.has_avx512", lambda: avx512)
+    packs = packing_available()
+    kind = (PackedLinear if avx512 else GroupedLinear) if packs else PlainLinear
     assert type(product_of(layers_of(8))) is kind
+    assert type(product_of(layers_of(9))) is (PackedLinear if packs else PlainLinear)
     assert type(product_of([layers_of(8)[0].to(torch.bfloat16)])) is PlainLinear
 
 
