@@ -52,7 +52,6 @@ def main(
     """What ``python app.py`` does; returns the exit status. ``specs`` are the parts of ``all``."""
     arguments = sys.argv[1:] if arguments is None else arguments
     yield_processors()
-    use_large_pages()
     try:
         if arguments and arguments[0] in table.NAMES:
             return table.run(arguments[0], arguments[1:])
@@ -75,14 +74,6 @@ def yield_processors() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
-
-
-def use_large_pages() -> None:
-    """Let PyTorch ask Linux for pages of 2 MB for weights: a tenth to a fifth faster to read.
-
-    Has to be said before torch is imported, as above.
-    """
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def run_part(command: Command) -> int:

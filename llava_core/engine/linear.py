@@ -23,7 +23,7 @@ Product = Callable[[Tensor], Tensor]
 EXPECTED_ROWS = 8
 """The layout is chosen for so many rows; it is used for any number."""
 GROUPS = 8
-GROUPED_ROWS = 16
+GROUPED_ROWS = 64
 """Of :class:`GroupedLinear`: into how many groups, and up to how many rows."""
 
 

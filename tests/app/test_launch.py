@@ -24,7 +24,6 @@ from app.launch import (
     child_specs,
     loading_words,
     main,
-    use_large_pages,
     yield_processors,
 )
 from app.ports import PortTaken
@@ -272,12 +271,3 @@ def test_waiting_threads_give_their_processor_away_unless_told_otherwise(
     monkeypatch.setattr(os, "environ", environment | own)
     yield_processors()
     assert os.environ.get("GOMP_SPINCOUNT") == expected
-
-
-@pytest.mark.parametrize(("own", "expected"), [({}, "1"), ({"THP_MEM_ALLOC_ENABLE": "0"}, "0")])
-def test_weights_lie_in_large_pages_unless_told_otherwise(
-    own: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "environ", own)
-    use_large_pages()
-    assert os.environ["THP_MEM_ALLOC_ENABLE"] == expected
