@@ -147,6 +147,7 @@ class States:
             shutil.rmtree(draft, ignore_errors=True)
         self._accelerator.wait_for_everyone()
         self._accelerator.save_state(str(draft))
+        self._accelerator.wait_for_everyone()  # Each process writes its own part into the draft.
         if self._accelerator.is_main_process:
             _write(vars(position), draft / "position.pt")
             former = self._folder / f"{SPREAD}.old"

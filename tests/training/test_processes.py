@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from llava_core.loading import load_checkpoint
 from tests.training.tiny_runs import (
@@ -63,6 +64,14 @@ def assert_near(one: Path, other: Path) -> None:
     assert [loss for _, loss in mine] == pytest.approx([loss for _, loss in theirs], abs=1e-5)
 
 
+def weights_in(folder: Path) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = {}
+    for file in folder.glob("*.safetensors"):
+        found |= load_file(file)
+    assert found
+    return found
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_two_processes_give_the_losses_of_one(world: Path, tmp_path: Path, mode: str) -> None:
     alone = recipe_of(world, tmp_path / "alone", **MODES[mode])
@@ -70,6 +79,33 @@ def test_two_processes_give_the_losses_of_one(world: Path, tmp_path: Path, mode:
     assert run(2, alone) == 0
     assert run_in_processes(2, together, 2) == [0, 0]
     assert_near(tmp_path / "together", tmp_path / "alone")
+
+
+@pytest.mark.parametrize("mode", ["full", "lora"])
+def test_weights_spread_over_processes(world: Path, tmp_path: Path, mode: str) -> None:
+    """FSDP 2: the losses and the checkpoint of one process, also after an interruption."""
+    alone = recipe_of(world, tmp_path / "alone", **MODES[mode])
+    together = recipe_of(world, tmp_path / "together", **MODES[mode])
+    assert run(2, alone) == 0
+    port = str(free_port())
+    slowly = {"SPREAD": "1", "SLOW_FROM": "2"}
+    ranks = [
+        start(2, together, log=tmp_path / f"{rank}.log", **as_rank(rank, 2, port), **slowly)
+        for rank in range(2)
+    ]
+    wait_for_step(tmp_path / "together", 2, ranks[0].is_alive)
+    for rank in ranks:
+        assert rank.pid
+        os.kill(rank.pid, signal.SIGINT)
+    assert [finish(rank) for rank in ranks] == [130, 130]
+    assert (tmp_path / "together" / "state-spread").is_dir()
+    assert run_in_processes(2, together, 2, SPREAD="1") == [0, 0]
+    assert_near(tmp_path / "together", tmp_path / "alone")
+    folder = "adapter" if mode == "lora" else "checkpoint"
+    mine, theirs = (weights_in(tmp_path / name / folder) for name in ("together", "alone"))
+    assert mine.keys() == theirs.keys()
+    for name, value in theirs.items():
+        torch.testing.assert_close(mine[name], value, rtol=1e-4, atol=1e-5)
 
 
 def test_text_alone_in_one_of_the_processes(world: Path, tmp_path: Path) -> None:

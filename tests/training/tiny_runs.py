@@ -19,9 +19,13 @@ from typing import Any, Literal
 
 import torch
 import yaml
+from accelerate import Accelerator, FullyShardedDataParallelPlugin, PartialState
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedType
 from PIL import Image
 from transformers import LlamaForCausalLM
 
+import training.run
 from llava_core.training.metrics import Metrics
 from tests.forks import become_a_command, forks
 from tests.tiny_checkpoint import make_model, make_processor, make_tiny_checkpoint, make_tokenizer
@@ -136,6 +140,8 @@ def _command(stage: Stage, arguments: list[str], log: str, environment: dict[str
     if step := os.environ.pop("SLOW_FROM", None):
         _slow_from(int(step))
     torch.set_num_threads(1)
+    if os.environ.pop("SPREAD", None):
+        _spread()
     become_a_command(log)
     sys.argv = ["train", *arguments]
     raise SystemExit(main(stage, "train", None))
@@ -152,6 +158,31 @@ def _slow_from(step: int) -> None:
             time.sleep(0.1)
 
     Metrics.write = slowly  # type: ignore[method-assign, assignment]
+
+
+def _spread() -> None:
+    """Weights, gradients and optimiser states spread over the processes by FSDP 2.
+
+    accelerate gives that to GPUs alone, so its answer to what it has found is changed afterwards.
+    """
+
+    def spread(device: torch.device) -> Accelerator:
+        plugin = FullyShardedDataParallelPlugin(
+            fsdp_version=2,
+            auto_wrap_policy="transformer_based_wrap",
+            transformer_cls_names_to_wrap=["LlamaDecoderLayer"],
+            state_dict_type="SHARDED_STATE_DICT",
+            cpu_ram_efficient_loading=False,
+        )
+        accelerator = Accelerator(
+            cpu=True, mixed_precision="no", step_scheduler_with_optimizer=False, fsdp_plugin=plugin
+        )
+        for state in (PartialState, AcceleratorState):
+            state._shared_state["distributed_type"] = DistributedType.FSDP
+        accelerator.state.fsdp_plugin = plugin
+        return accelerator
+
+    training.run.make_accelerator = spread
 
 
 def start(stage: Stage, *arguments: str | Path, log: Path, **environment: str) -> BaseProcess:
@@ -175,7 +206,9 @@ def run(stage: Stage, recipe: Path, *settings: str) -> int:
     return finish(start(stage, recipe, *settings, log=recipe.with_suffix(".log")))
 
 
-def run_in_processes(stage: Stage, recipe: Path, number: int, *settings: str) -> list[int]:
+def run_in_processes(
+    stage: Stage, recipe: Path, number: int, *settings: str, **environment: str
+) -> list[int]:
     """The same in several processes that know of each other, as torchrun starts them."""
     port = str(free_port())
     running = [
@@ -185,6 +218,7 @@ def run_in_processes(stage: Stage, recipe: Path, number: int, *settings: str) ->
             *settings,
             log=recipe.with_suffix(f".{rank}.log"),
             **as_rank(rank, number, port),
+            **environment,
         )
         for rank in range(number)
     ]
