@@ -48,13 +48,21 @@ def test_ctrl_c_while_pictures_are_drawn(tmp_path: Path) -> None:
     folder = tmp_path / "set"
     words = [sys.executable, "-m", "training.picture_set", str(folder), "--held-out", "1"]
     command = subprocess.Popen(
-        [*words, "--number", "100000"], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        [*words, "--number", "100000"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell starts what runs in its background with SIGINT ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    until = time.monotonic() + 100
-    while not list(folder.glob("pictures/*.png")) and time.monotonic() < until:
-        time.sleep(0.05)
-    command.send_signal(signal.SIGINT)
-    _, said = command.communicate(timeout=60)
+    try:
+        until = time.monotonic() + 100
+        while not list(folder.glob("pictures/*.png")) and time.monotonic() < until:
+            time.sleep(0.05)
+        command.send_signal(signal.SIGINT)
+        _, said = command.communicate(timeout=60)
+    finally:
+        command.kill()
     assert command.returncode == INTERRUPTED
     assert said.startswith("Interrupted; the set is not whole.") and "Traceback" not in said
     assert not list(folder.glob("*.json*"))
