@@ -1,4 +1,4 @@
-"""Time of one linear layer with few rows, in 32 bits and in our layouts of 8 bits.
+"""Time of one linear layer with few rows and many, in our layouts of 32, 16 and 8 bits.
 
 ``OMP_NUM_THREADS=2 python benchmarks/int8_linear.py``: many layers of the same shape in turns, so
 that weights come from memory as in a decode step; the sides in turns, medians of rounds. Peers are

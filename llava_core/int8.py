@@ -129,7 +129,7 @@ class CappedInt8(PackedInt8):
     """The same where oneDNN's sums overflow, with half of :class:`HalvedInt8`'s products.
 
     Only pairs of large weights of one sign can overflow: what is too much is taken off them and
-    kept in a sparse matrix, whose product is added (https://arxiv.org/abs/2101.05615, section 4.3).
+    kept in a sparse matrix, whose product is added (as in https://arxiv.org/abs/2101.05615).
     """
 
     def __init__(self, layer: Int8Linear, excess: Tensor) -> None:
