@@ -29,17 +29,18 @@ class Browsing:
         self._uploads = uploads
 
     async def open(self, tab: Tab) -> Change:
-        """The page as it is loaded, with the tab's conversation."""
+        """The page as it is loaded, with the tab's conversation. Without one, what it shows stays:
+        a question may have been asked before this comes to an end."""
         try:
             served = await self._client.list_models()
             change = await self._conversation(tab)
         except StudioError as error:
-            return failed(error).but(tab=tab, models=Models((), None, ""), busy=False)
+            return failed(error).but(models=Models((), None, ""))
         shown = change.tab or tab
         models = Models.of(served, tab.model, shown.model)
         notice = Notice() if served else NO_MODEL
         # What has been typed meanwhile stays.
-        return change.but(tab=shown, models=models, notice=notice, draft=None)
+        return change.but(models=models, notice=notice, draft=None)
 
     async def visit(self, tab: Tab, conversation_id: str) -> Change:
         """Another conversation in this tab; an empty one for no id. What has been typed stays."""
@@ -124,7 +125,7 @@ class Browsing:
     async def _conversation(self, tab: Tab) -> Change:
         """The conversation; an empty one where it is not there (another database, say)."""
         if not tab.conversation:
-            return self.fresh(tab)
+            return Change()
         try:
             stored = await self._answering.settled(tab.person, tab.conversation)
         except NotFound:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from typing import Any, Self
 
@@ -9,18 +10,26 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.protocol import RatingValue, StoredConversation
 
-NAME_AT_ONCE = """
+NAME = """
 (tab) => {
   try {
-    if (JSON.parse(tab || "{}").person) return tab;
+    if (JSON.parse(tab).person.length >= 8) return tab;
   } catch { /* kept by something else: begin anew */ }
   const bytes = [...crypto.getRandomValues(new Uint8Array(16))];
   const person = bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
   return JSON.stringify({ person });
 }
 """
-"""In the browser, before the page's server is asked for anything: what is begun while the page is
-still loading is the same person's as what follows."""
+
+
+def at_once(recall: str) -> str:
+    """JavaScript that runs in the browser before the page's server is asked for anything: it names
+    the person in the tab, the first of its arguments, and passes all on to ``recall``.
+
+    What is begun while the page is still loading is then the same person's as what follows, and
+    belongs to what this tab shows.
+    """
+    return f"(tab, ...rest) => ({recall.strip()})(({NAME.strip()})(tab), ...rest)"
 
 
 class Rated(BaseModel):
@@ -55,10 +64,20 @@ class Tab(BaseModel):
 
     @classmethod
     def read(cls, stored: Any) -> Self:
-        """The tab that the browser has stored; a new one where that is nothing or unreadable."""
+        """The tab that the browser has stored. Of one that another version has written, the person
+        is kept; it is a new one where there is nothing or nothing readable."""
+        if not isinstance(stored, str):
+            return cls.new()
         try:
-            return cls.model_validate_json(stored) if isinstance(stored, str) else cls.new()
+            return cls.model_validate_json(stored)
         except ValidationError:
+            return cls._of_its_person(stored)
+
+    @classmethod
+    def _of_its_person(cls, stored: str) -> Self:
+        try:
+            return cls(person=json.loads(stored)["person"])
+        except (ValueError, TypeError, KeyError):
             return cls.new()
 
     def store(self) -> str:

@@ -17,7 +17,7 @@ from app.ui.examples import Example
 from app.ui.messages import Message
 from app.ui.rating import RatingHandlers
 from app.ui.screen import Change, Choice, Draft, Edit
-from app.ui.tab import Tab
+from app.ui.tab import Tab, at_once
 from app.ui.view import View
 
 REMEMBER_IN_ADDRESS = "(stored) => studio.tabChanged(stored)"
@@ -27,8 +27,9 @@ RECALL_FROM_ADDRESS = """
 (stored) => {
   studio.tabRead(stored);
   const chat = window.studioChatInAddress;
-  if (!stored || !chat) return [stored];
-  return [JSON.stringify({ ...JSON.parse(stored), conversation: chat, path: [] })];
+  const kept = JSON.parse(stored);
+  if (!chat || kept.conversation === chat) return stored;
+  return JSON.stringify({ ...kept, conversation: chat, path: [] });
 }
 """
 """The address as it was when the page came (assets/page.js) wins over what all tabs share."""
@@ -81,7 +82,10 @@ def _wire_browsing(blocks: gr.Blocks, view: View, browsing: Browsing, on: dict[s
         answer = str(_details(event).get("answer_id"))
         return view.apply(await browsing.look(Tab.read(stored), answer))
 
-    blocks.load(opened, view.tab, js=RECALL_FROM_ADDRESS, **on)
+    recalled = blocks.load(
+        None, view.tab, view.tab, js=at_once(RECALL_FROM_ADDRESS), api_visibility="private"
+    )
+    recalled.then(opened, view.tab, **on)
     view.head.waiting.tick(opened, view.tab, **on)
     view.tab.change(None, view.tab, js=REMEMBER_IN_ADDRESS)
     view.head.model.focus(models, [view.tab, view.head.model], **on)

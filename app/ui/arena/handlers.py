@@ -48,7 +48,8 @@ class ArenaHandlers:
         self._texts = texts
 
     async def open(self, person: str, tab: ArenaTab) -> ArenaChange:
-        """The page as it is loaded, with the tab's battle."""
+        """The page as it is loaded, with the tab's battle. Without one, what it shows stays: a
+        battle may have begun before this comes to an end."""
         try:
             served = await self._client.models()
             change = await self._restored(person, tab)
@@ -127,7 +128,7 @@ class ArenaHandlers:
 
     async def _restored(self, person: str, tab: ArenaTab) -> ArenaChange:
         if not tab.battle:
-            return empty()
+            return ArenaChange()
         try:
             change = showing(await self._ended(person, tab.battle), self._texts)
         except NotFound:

@@ -15,7 +15,7 @@ from app.ui.arena.screen import ArenaTab, empty
 from app.ui.arena.view import ArenaView, messages_of
 from app.ui.examples import Example
 from app.ui.screen import Draft
-from app.ui.tab import NAME_AT_ONCE, Tab
+from app.ui.tab import Tab, at_once
 
 REMEMBER_IN_ADDRESS = """
 (stored) => {
@@ -53,18 +53,11 @@ def _wire_opening(
     page: gr.Blocks, view: ArenaView, handlers: ArenaHandlers, on: dict[str, Any]
 ) -> None:
     async def opened(tab: Any, stored: Any) -> dict[Any, Any]:
-        person = Tab.read(tab)
-        change = await handlers.open(person.person, ArenaTab.read(stored))
-        return {**view.apply(change), view.tab: person.store()}
+        return view.apply(await handlers.open(Tab.read(tab).person, ArenaTab.read(stored)))
 
-    named = page.load(None, view.tab, view.tab, js=NAME_AT_ONCE, api_visibility="private")
-    named.then(
-        opened,
-        [view.tab, view.battle],
-        [*view.changing, view.tab],
-        js=RECALL_FROM_ADDRESS,
-        **on,
-    )
+    now = [view.tab, view.battle]
+    recalled = page.load(None, now, now, js=at_once(RECALL_FROM_ADDRESS), api_visibility="private")
+    recalled.then(opened, now, view.changing, **on)
     view.battle.change(None, view.battle, js=REMEMBER_IN_ADDRESS, api_visibility="private")
 
 

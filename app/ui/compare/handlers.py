@@ -48,7 +48,8 @@ class Comparing:
         self._answering = answering
 
     async def open(self, tab: Tab, columns: Sequence[ColumnTab]) -> Opened:
-        """All columns with their conversations, and a model chosen in each."""
+        """All columns with their conversations, and a model chosen in each. What a column without
+        one shows stays: it may have been asked before this comes to an end."""
         owned = [column.model_copy(update={"person": tab.person}) for column in columns]
         notice = Notice()
         try:
@@ -62,7 +63,7 @@ class Comparing:
             for number, (change, column) in enumerate(zip(changes, owned, strict=True))
         ]
         changes = [
-            change.but(tab=column, draft=None)
+            change.but(tab=column, draft=None) if change.tab else change
             for change, column in zip(changes, chosen, strict=True)
         ]
         names = tuple(model.id for model in served)
@@ -110,13 +111,12 @@ class Comparing:
         return shown
 
     async def _conversation(self, column: ColumnTab) -> Change:
-        empty = Change(tab=column, messages=[], busy=False, notice=Notice())
         if not column.conversation:
-            return empty
+            return Change()
         try:
             stored = await self._answering.settled(column.person, column.conversation)
         except NotFound:
-            return empty.but(tab=fresh(column))
+            return Change(tab=fresh(column), messages=[], busy=False, notice=Notice())
         except StudioError as error:
             return failed(error).but(tab=column, busy=False)
         return showing(column, stored)

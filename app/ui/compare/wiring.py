@@ -21,7 +21,7 @@ from app.ui.compare.view import ALL, FEWEST_COLUMNS, CompareView
 from app.ui.compare.voting import Voting
 from app.ui.rating import RatingHandlers
 from app.ui.screen import Change, Draft, Notice
-from app.ui.tab import NAME_AT_ONCE, Tab
+from app.ui.tab import Tab, at_once
 
 REMEMBER_IN_ADDRESS = """
 (...stored) => {
@@ -84,8 +84,10 @@ def _wire_opening(
         return view.open(await comparing.open(Tab.read(tab), columns), _count(count))
 
     inputs = [view.tab, view.count, *view.stored]
-    named = page.load(None, view.tab, view.tab, js=NAME_AT_ONCE, api_visibility="private")
-    loaded = named.then(opened, inputs, view.opening, js=RECALL_FROM_ADDRESS, **on)
+    recalled = page.load(
+        None, inputs, inputs, js=at_once(RECALL_FROM_ADDRESS), api_visibility="private"
+    )
+    loaded = recalled.then(opened, inputs, view.opening, **on)
     _offered(view, loaded, on)
     view.waiting.tick(opened, inputs, view.opening, **on)
     gr.on(

@@ -13,9 +13,12 @@ from tests.app.ui.fake_controller import FakeController
 from tests.pictures import png
 
 
-async def test_a_first_visit_shows_an_empty_chat_and_what_the_model_sees(page: Page) -> None:
+async def test_a_first_visit_says_what_the_model_sees_and_leaves_what_was_asked_meanwhile(
+    page: Page,
+) -> None:
     change = await page.browsing.open(page.tab)
-    assert change.messages == [] and said(change) == ""
+    assert change.messages is None and change.tab is None and change.busy is None
+    assert said(change) == ""
     assert change.models and change.models.names == ("second", "first")
     assert (change.models.chosen, change.models.sees) == (
         "second",
@@ -47,7 +50,7 @@ async def test_without_a_controller_nothing_is_forgotten(page: Page) -> None:
     await page.ask("What?")
     page.browsing._client._http.base_url = "http://127.0.0.1:9"
     change = await page.browsing.open(page.tab)
-    assert change.tab == page.tab and "does not answer" in said(change)
+    assert change.tab is None and change.messages is None and "does not answer" in said(change)
     assert change.models and not change.models.names
 
 

@@ -35,3 +35,4 @@ def test_a_fresh_tab_keeps_who_asks_and_which_model() -> None:
 
 def test_keys_of_another_version_are_no_reason_to_forget_a_person() -> None:
     assert Tab.read('{"person": "12345678", "later": 1}') == Tab(person="12345678")
+    assert Tab.read('{"person": "12345678", "path": 1}') == Tab(person="12345678")
