@@ -108,8 +108,18 @@ def started(side: Side, setting: Setting) -> Iterator[Peer]:
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         command = _command(side, setting, port, Path(folder))
-        with process(command, setting, log, Path(folder)) as server:
-            _until_ready(address, server, log)
+        with contextlib.ExitStack() as stack:
+            server = stack.enter_context(process(command, setting, log, Path(folder)))
+            try:
+                _until_ready(address, server, log)
+            except RuntimeError:
+                if side.family != "llama":
+                    raise
+                # Its kernels for AMX end with an illegal instruction on some virtual machines.
+                print("once more with --no-repack: ", end="", flush=True)
+                command.append("--no-repack")
+                server = stack.enter_context(process(command, setting, log, Path(folder)))
+                _until_ready(address, server, log)
             if side.family == "llama":
                 yield LlamaPeer(address)
             else:

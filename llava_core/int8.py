@@ -62,13 +62,12 @@ class Int8Linear(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """(..., inputs) -> (..., outputs)."""
         rows = inputs.reshape(-1, inputs.shape[-1])
-        step = rows.abs().amax(-1, keepdim=True).clamp_min_(1e-12).div_(LARGEST)
+        step = _step(rows)
         whole = (rows / step).round_().to(torch.int8)
-        result = torch._int_mm(whole, self.weight.t()).to(inputs.dtype)
-        result = result.mul_(step).mul_(self.scale)
+        result = torch._int_mm(whole, self.weight.t()).float().mul_(step).mul_(self.scale)
         if self.bias is not None:
             result = result.add_(self.bias)
-        return result.reshape(*inputs.shape[:-1], len(self.weight))
+        return result.to(inputs.dtype).reshape(*inputs.shape[:-1], len(self.weight))
 
 
 class PackedInt8(nn.Module):
@@ -89,14 +88,15 @@ class PackedInt8(nn.Module):
         """(rows, inputs) -> (rows, outputs)."""
         if not len(inputs):
             return inputs.new_zeros(0, len(self._scale))
-        step = inputs.abs().amax(-1, keepdim=True).clamp_min_(1e-12).div_(LARGEST)
+        step = _step(inputs)
         result = self._sums(inputs, step).mul_(step)
-        return result if self._bias is None else result.add_(self._bias)
+        result = result if self._bias is None else result.add_(self._bias)
+        return result.to(inputs.dtype)
 
     def _sums(self, inputs: Tensor, step: Tensor) -> Tensor:
         """Of the rows in whole numbers of steps, times the outputs' scales."""
         shifted = (inputs / step).round_().add_(SHIFT)
-        return _onednn(shifted, SHIFT, self._weight, self._scale, self._zero)
+        return _onednn(shifted, SHIFT, self._weight, self._scale, self._zero, inputs.dtype)
 
 
 class HalvedInt8(PackedInt8):
@@ -115,7 +115,7 @@ class HalvedInt8(PackedInt8):
 
     def _sums(self, inputs: Tensor, step: Tensor) -> Tensor:
         # Few operations, each into its place: for one row they weigh as much as the product.
-        high, low = halves = inputs.new_empty(2, *inputs.shape)
+        high, low = halves = step.new_empty(2, *inputs.shape)
         torch.div(inputs, step, out=low).round_()
         torch.mul(low, 0.5, out=high).floor_()
         low.sub_(high, alpha=2)
@@ -176,6 +176,11 @@ class _Sparse:
         return many.t()
 
 
+def _step(rows: Tensor) -> Tensor:
+    """What one whole number stands for in each of the rows: (rows, 1), in 32 bits."""
+    return rows.abs().amax(-1, keepdim=True).float().clamp_min_(1e-12).div_(LARGEST)
+
+
 def excess_of(weight: Tensor) -> Tensor:
     """What neighbouring weights (outputs, inputs), int8, have too much for sums of 16 bits.
 
@@ -208,10 +213,17 @@ def _for_fbgemm(weight: Tensor, scale: Tensor) -> Any:
         torch.backends.quantized.engine = before
 
 
-def _onednn(shifted: Tensor, shift: int, weight: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
+def _onednn(
+    shifted: Tensor,
+    shift: int,
+    weight: Tensor,
+    scale: Tensor,
+    zero: Tensor,
+    dtype: torch.dtype,
+) -> Tensor:
     result: Tensor = torch.ops.onednn.qlinear_pointwise(
         *(shifted.to(torch.uint8), 1.0, shift, weight, scale, zero, None),
-        *(1.0, 0, torch.float32, "none", [], ""),
+        *(1.0, 0, dtype, "none", [], ""),
     )
     return result
 
@@ -229,7 +241,9 @@ def overflows() -> bool:
     one, zero = torch.ones(64), torch.zeros(64, dtype=torch.int64)
     right = float(LARGEST * LARGEST * 256)
     sums = [
-        _onednn(torch.full((rows, 256), float(LARGEST + SHIFT)), SHIFT, prepacked, one, zero)
+        _onednn(
+            torch.full((rows, 256), float(LARGEST + SHIFT)), SHIFT, prepacked, one, zero, one.dtype
+        )
         for rows in (1, 2, 9, 64)
     ]
     return any(bool((each != right).any()) for each in sums)

@@ -244,7 +244,9 @@ def _loading_options(precision: Precision, device: torch.device, serving: bool) 
     on_cpu = device.type == "cpu"
     halves = not on_cpu or (serving and has_half_products())
     sixteen = torch.float16 if halves and not native_bfloat16(device) else torch.bfloat16
-    whole = torch.float32 if on_cpu else sixteen
+    # Of 8 bits the rest is in 16, as on a GPU: keys and values take half the memory to read.
+    in_sixteen = not on_cpu or (serving and precision == "8bit" and native_bfloat16(device))
+    whole = sixteen if in_sixteen else torch.float32
     options: dict[str, Any] = {"device_map": {"": device}}
     if precision == "32bit":
         return {**options, "dtype": torch.float32}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from llava_core.devices import free_memory
+from llava_core.devices import free_memory, native_bfloat16
 from llava_core.engine.blocks import BlockPool
 from llava_core.engine.decoder import Decoder, tower_and_projector
 from llava_core.engine.features import FeatureCache
@@ -51,7 +51,8 @@ class Built:
 def default_limits(device: torch.device) -> Limits:
     """What a device can do beside running answers without stalling them."""
     if device.type == "cpu":
-        return Limits(running=8, rows_alone=512, rows_beside=64)
+        quick = native_bfloat16(device)
+        return Limits(running=8, rows_alone=512, rows_beside=128 if quick else 64)
     return Limits(running=32, rows_alone=2048, rows_beside=512)
 
 

@@ -1,8 +1,9 @@
 """Products with weight matrices, each in the fastest way that is right on its device.
 
 On a CPU, float32 weights are laid out once as oneDNN wants them, which makes a decode step two to
-four times faster than ``torch.nn.functional.linear`` (docs/benchmarks.md); with AVX2 alone they
-stay as they are and are multiplied in groups. Layers of another kind,
+four times faster than ``torch.nn.functional.linear`` (docs/benchmarks.md), and bfloat16 ones where
+the processor multiplies those; with AVX2 alone they stay as they are and are multiplied in groups.
+Layers of another kind,
 such as bitsandbytes' or an adapter's, are called as they are.
 """
 
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from llava_core.devices import native_bfloat16
 from llava_core.half import HalfLinear
 from llava_core.int8 import LARGEST, Int8Linear, packed
 
@@ -61,7 +63,7 @@ def head_product(layer: nn.Module, embeddings: nn.Module, eight_bit: bool = Fals
 
 
 def pack_linears(model: nn.Module) -> None:
-    """Lay out the weights of all float32 linear layers below a module on a CPU; it works on."""
+    """Lay out the weights of all linear layers below a module on a CPU; it works on."""
     for name, child in list(model.named_children()):
         if type(child) is nn.Linear and _packs(child.weight):
             setattr(model, name, PackedLinear(child.weight.detach(), _detached(child.bias)))
@@ -115,13 +117,15 @@ def _detached(bias: Tensor | None) -> Tensor | None:
 def _product(weight: Tensor, bias: Tensor | None) -> Product:
     if not _packs(weight):
         return PlainLinear(weight, bias)
-    in_groups = len(weight) % GROUPS == 0 and not has_avx512()
+    in_groups = weight.dtype == torch.float32 and len(weight) % GROUPS == 0 and not has_avx512()
     return GroupedLinear(weight, bias) if in_groups else PackedLinear(weight, bias)
 
 
 def _packs(weight: Tensor) -> bool:
-    fits = weight.device.type == "cpu" and weight.dtype == torch.float32
-    return fits and packing_available()
+    if weight.device.type != "cpu" or not packing_available():
+        return False
+    native = weight.dtype == torch.bfloat16 and native_bfloat16(weight.device)
+    return native or weight.dtype == torch.float32
 
 
 def has_avx512() -> bool:
@@ -170,7 +174,7 @@ class PlainLinear:
 
 
 class PackedLinear(nn.Module):
-    """The product by oneDNN, with the weight in its own layout; float32 on a CPU.
+    """The product by oneDNN, with the weight in its own layout; on a CPU.
 
     The operators are those that ``torch.compile`` emits for frozen weights.
     """

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from llava_core import int8
+from llava_core.devices import native_bfloat16
 from llava_core.int8 import (
     SHIFT,
     CappedInt8,
@@ -97,6 +98,12 @@ def test_shapes_and_types_of_inputs_are_kept() -> None:
         assert torch.equal(layer(deep), layer(deep.view(6, 32)).view(2, 3, 16))
         half = layer(deep.to(torch.bfloat16))
         assert half.dtype == torch.bfloat16 and error(half.float(), layer(deep)) < 0.03
+        rows = deep.view(6, 32)
+        for laid_out in (packed(layer), HalvedInt8(layer), capped(layer)):
+            if type(laid_out) is PackedInt8 and not native_bfloat16(torch.device("cpu")):
+                continue  # such a model is not made there
+            half = laid_out(rows.to(torch.bfloat16))
+            assert half.dtype == torch.bfloat16 and error(half.float(), layer(rows)) < 0.03
 
 
 @pytest.mark.parametrize("bias", [True, False])

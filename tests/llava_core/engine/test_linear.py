@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from llava_core.devices import native_bfloat16
 from llava_core.engine.linear import (
     GROUPED_ROWS,
     GroupedLinear,
@@ -87,7 +88,24 @@ def test_float32_on_a_cpu_is_laid_out_as_is_fast_there(
     kind = (PackedLinear if avx512 else GroupedLinear) if packs else PlainLinear
     assert type(product_of(layers_of(8))) is kind
     assert type(product_of(layers_of(9))) is (PackedLinear if packs else PlainLinear)
-    assert type(product_of([layers_of(8)[0].to(torch.bfloat16)])) is PlainLinear
+    assert type(product_of([layers_of(8)[0].to(torch.float16)])) is PlainLinear
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_bfloat16_is_laid_out_where_the_processor_multiplies_it(
+    native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not native:
+        monkeypatch.setattr("llava_core.engine.linear.native_bfloat16", lambda device: False)
+    elif not (native_bfloat16(torch.device("cpu")) and packing_available()):
+        pytest.skip("this processor multiplies no bfloat16")
+    layer = layers_of(8)[0].to(torch.bfloat16)
+    inputs = rows(3).to(torch.bfloat16)
+    with torch.inference_mode():
+        theirs = layer(inputs)
+        product = product_of([layer])
+        assert type(product) is (PackedLinear if native else PlainLinear)
+        torch.testing.assert_close(product(inputs), theirs)
 
 
 def test_layers_give_up_their_weights() -> None:
@@ -172,7 +190,7 @@ def test_a_packed_module_computes_what_it_did() -> None:
 
 
 def test_layers_of_other_kinds_and_types_are_left_as_they_are() -> None:
-    other, half = Adapted(4, 4), nn.Linear(4, 4).to(torch.bfloat16)
+    other, half = Adapted(4, 4), nn.Linear(4, 4).to(torch.float16)
     model = nn.Sequential(other, half)
     pack_linears(model)
     assert list(model) == [other, half]

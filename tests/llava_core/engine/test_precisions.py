@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from llava_core.devices import native_bfloat16
 from llava_core.engine.building import Memory
 from llava_core.engine.engine import Engine
 from llava_core.engine.sampling import SamplingParams
@@ -68,4 +69,18 @@ def test_eight_bits_are_close_to_the_whole_weights(folder: Path) -> None:
     """Closer than the sum of what both computations of 8 bits may be apart from each other."""
     theirs = own_logits(load_checkpoint(folder, "32bit", "cpu"))
     ours = first_logits(load_checkpoint(folder, "8bit", "cpu"), 512)
+    assert 0 < float((ours - theirs).norm() / theirs.norm()) < 0.1
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_served_in_eight_bits_the_rest_is_in_sixteen_where_the_processor_multiplies_those(
+    folder: Path, native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if native and not native_bfloat16(torch.device("cpu")):
+        pytest.skip("this processor multiplies no bfloat16")
+    monkeypatch.setattr("llava_core.loading.native_bfloat16", lambda device: native)
+    theirs = own_logits(load_checkpoint(folder, "32bit", "cpu"))
+    served = load_checkpoint(folder, "8bit", "cpu", serving=True)
+    assert served.dtype == (torch.bfloat16 if native else torch.float32)
+    ours = first_logits(served, 512)
     assert 0 < float((ours - theirs).norm() / theirs.norm()) < 0.1
