@@ -246,6 +246,8 @@ def measure(
     ask: Ours | Generate = Ours(checkpoint) if side == "ours" else Generate(checkpoint)
     numbers = itertools.count()
     try:
+        # One person first: bitsandbytes lays weights out anew at their first product on some CPUs.
+        ask(talk(next(numbers)), 3)
         together(ask, [talk(next(numbers)) for _ in range(people)], 3)
         ask(talk(next(numbers)), tokens)
         alone = [ask(talk(next(numbers)), tokens) for _ in range(ALONE_REPEATS)]
