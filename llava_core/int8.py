@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 LARGEST = 127
 SHIFT = 128
+UP = 1 + 2**-7
+"""More than rounding to bfloat16 takes off."""
 MOST_EXCESS = 0.03
 """Share of weights with an excess up to which the sparse product costs less than a second one."""
 FEW_ROWS = 8
@@ -63,7 +65,7 @@ class Int8Linear(nn.Module):
         """(..., inputs) -> (..., outputs)."""
         rows = inputs.reshape(-1, inputs.shape[-1])
         step = _step(rows)
-        whole = (rows / step).round_().to(torch.int8)
+        whole = _quotient(rows, step).round_().to(torch.int8)
         result = torch._int_mm(whole, self.weight.t()).float().mul_(step).mul_(self.scale)
         if self.bias is not None:
             result = result.add_(self.bias)
@@ -95,7 +97,7 @@ class PackedInt8(nn.Module):
 
     def _sums(self, inputs: Tensor, step: Tensor) -> Tensor:
         """Of the rows in whole numbers of steps, times the outputs' scales."""
-        shifted = (inputs / step).round_().add_(SHIFT)
+        shifted = _quotient(inputs, step).round_().add_(SHIFT)
         return _onednn(shifted, SHIFT, self._weight, self._scale, self._zero, inputs.dtype)
 
 
@@ -115,7 +117,7 @@ class HalvedInt8(PackedInt8):
 
     def _sums(self, inputs: Tensor, step: Tensor) -> Tensor:
         # Few operations, each into its place: for one row they weigh as much as the product.
-        high, low = halves = step.new_empty(2, *inputs.shape)
+        high, low = halves = torch.empty(2, *inputs.shape)
         torch.div(inputs, step, out=low).round_()
         torch.mul(low, 0.5, out=high).floor_()
         low.sub_(high, alpha=2)
@@ -140,7 +142,7 @@ class CappedInt8(PackedInt8):
         self._bias = layer.bias
 
     def _sums(self, inputs: Tensor, step: Tensor) -> Tensor:
-        whole = (inputs / step).round_()
+        whole = _quotient(inputs, step).round_()
         product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32
         result: Tensor = product(whole, 1.0, SHIFT, self._weight)
         return result.addcmul_(self._excess(whole), self._scale)
@@ -177,8 +179,17 @@ class _Sparse:
 
 
 def _step(rows: Tensor) -> Tensor:
-    """What one whole number stands for in each of the rows: (rows, 1), in 32 bits."""
-    return rows.abs().amax(-1, keepdim=True).float().clamp_min_(1e-12).div_(LARGEST)
+    """What one whole number stands for in each of the rows: (rows, 1), of their type.
+
+    Of 16 bits it is a little larger, so that rounding makes no number larger than the largest.
+    """
+    largest = rows.abs().amax(-1, keepdim=True).clamp_min_(1e-12)
+    return largest.div_(LARGEST) if largest.dtype.itemsize > 2 else largest.mul_(UP / LARGEST)
+
+
+def _quotient(rows: Tensor, step: Tensor) -> Tensor:
+    """The rows in steps, in 32 bits: 16 would round them twice."""
+    return rows / step if rows.dtype.itemsize > 2 else rows.float().div_(step.float())
 
 
 def excess_of(weight: Tensor) -> Tensor:

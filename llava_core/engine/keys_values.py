@@ -52,6 +52,7 @@ class KeysValues:
             torch.zeros(2, shape.key_heads, places, shape.width, dtype=dtype, device=device)
             for _ in range(shape.layers)
         ]
+        self._halves = [tuple(layer[:, None].unbind()) for layer in self._layers]
 
     @staticmethod
     def bytes_of_block(shape: Shape, size: int, dtype: torch.dtype) -> int:
@@ -72,6 +73,10 @@ class KeysValues:
         """Keys and values (2, key heads, places, width) of a layer."""
         return self._layers[index]
 
+    def halves(self, index: int) -> tuple[Tensor, ...]:
+        """A layer's keys and its values, both (1, key heads, places, width)."""
+        return self._halves[index]
+
     def keys(self, index: int, blocks: Sequence[int], total: int) -> Tensor:
         """A copy of a layer's keys (key heads, total, width) of one request."""
         runs = runs_of(Span(0, 0, blocks, total), self.size)
@@ -84,7 +89,9 @@ class Step:
     def __init__(self, cache: KeysValues, spans: Sequence[Span]) -> None:
         self._cache = cache
         device = cache.layer(0).device
-        self._parts = [_Part(span, runs_of(span, cache.size), device) for span in spans]
+        self._parts = [
+            _Part(span, runs_of(span, cache.size), cache.shape, device) for span in spans
+        ]
         places = [place for part in self._parts for place in part.new_places(cache.size)]
         self._places = torch.tensor(places, device=device)
 
@@ -93,27 +100,19 @@ class Step:
         stored = self._cache.layer(layer)
         stored[0].index_copy_(1, self._places, key.transpose(0, 1))
         stored[1].index_copy_(1, self._places, value.transpose(0, 1))
-        result = torch.empty_like(query)
-        asked, answered = self._by_key_head(query), self._by_key_head(result)
-        for part in self._parts:
-            rows = asked[:, part.span.first : part.span.last]
-            answer = part.attend(rows.flatten(1, 2)[None], stored)
-            answered[:, part.span.first : part.span.last] = answer.view(rows.shape)
-        return result
-
-    def _by_key_head(self, heads: Tensor) -> Tensor:
-        """(rows, heads, width) as (key heads, rows, heads that share a key head, width)."""
-        shape = self._cache.shape
-        shared = shape.heads // shape.key_heads
-        return heads.view(-1, shape.key_heads, shared, shape.width).permute(1, 0, 2, 3)
+        halves = self._cache.halves(layer)
+        answers = [part.attend(query, *halves) for part in self._parts]
+        return answers[0] if len(answers) == 1 else torch.cat(answers)
 
 
 class _Part:
     """One request's share of a step."""
 
-    def __init__(self, span: Span, runs: list[Run], device: torch.device) -> None:
+    def __init__(self, span: Span, runs: list[Run], shape: Shape, device: torch.device) -> None:
         self.span = span
         self._runs = runs
+        shared = shape.heads // shape.key_heads
+        self._grouped = span.rows, shape.key_heads, shared, shape.width
         self._device = device
         self._mask: Tensor | None = None
 
@@ -125,19 +124,28 @@ class _Part:
             for token in range(span.total - span.rows, span.total)
         ]
 
-    def attend(self, query: Tensor, stored: Tensor) -> Tensor:
-        """query (1, key heads, rows, width) over the request's runs of a layer."""
-        if len(self._runs) == 1:
-            start, end = self._runs[0]
-            return self._over(query, stored[:, None, :, start:end])
-        if self.span.rows == 1 and query.device.type == "cpu":
-            return self._over_runs(query, stored)
-        whole = torch.cat([stored[:, :, start:end] for start, end in self._runs], 2)
-        return self._over(query, whole[:, None])
+    def attend(self, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """The request's rows of query (all rows, heads, width) over its runs of a layer's
+        keys and values (1, key heads, places, width); returns (rows, heads, width)."""
+        rows, key_heads, shared, width = self._grouped
+        own = query.narrow(0, self.span.first, rows).view(self._grouped)
+        if rows == 1:
+            return self._look(own, keys, values).reshape(1, -1, width)
+        by_head = own.transpose(0, 1).reshape(1, key_heads, rows * shared, width)
+        answer = self._look(by_head, keys, values).view(key_heads, rows, shared, width)
+        return answer.transpose(0, 1).reshape(rows, -1, width)
 
-    def _over(self, query: Tensor, stored: Tensor) -> Tensor:
+    def _look(self, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """query (1, key heads, rows and the heads that share a key head, width) -> the same."""
+        if self.span.rows == 1 and len(self._runs) > 1 and query.device.type == "cpu":
+            return self._over_runs(query, keys, values)
         mask = self._causal(query) if self.span.rows > 1 else None
-        return scaled_dot_product_attention(query, stored[0], stored[1], attn_mask=mask)
+        own = self._of_all_runs(keys), self._of_all_runs(values)
+        return scaled_dot_product_attention(query, *own, attn_mask=mask)
+
+    def _of_all_runs(self, stored: Tensor) -> Tensor:
+        parts = [stored.narrow(2, start, end - start) for start, end in self._runs]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, 2)
 
     def _causal(self, query: Tensor) -> Tensor:
         """(rows, total): a new token sees those before it and itself. Made once for all layers."""
@@ -150,13 +158,11 @@ class _Part:
             self._mask = mask.repeat_interleave(shared, 0)
         return self._mask
 
-    def _over_runs(self, query: Tensor, stored: Tensor) -> Tensor:
+    def _over_runs(self, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         results, sums = [], []
         for start, end in self._runs:
-            run = stored[:, None, :, start:end]
-            result, total = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-                query, run[0], run[1]
-            )
+            run = keys.narrow(2, start, end - start), values.narrow(2, start, end - start)
+            result, total = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(query, *run)
             results.append(result)
             sums.append(total)
         weights = torch.softmax(torch.stack(sums), 0)[..., None].to(query.dtype)
