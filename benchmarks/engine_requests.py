@@ -135,10 +135,7 @@ def _alone(peer: Peer, number: int, tokens: int) -> dict[str, float]:
 
 
 def _two_turns(peer: Peer, number: int) -> dict[str, float]:
-    """The first answer is short: random weights write tokens that nobody would make of their text.
-
-    A trained model's answer comes back as the tokens that it wrote; here each one would be new.
-    """
+    """The first answer is short: what counts is the first token of each."""
     asked = question(number)
     one = _checked(peer.ask([Turn(asked)], SHORT), SHORT)
     later = question(number + 500, with_picture=False, length=FOLLOW_UP)

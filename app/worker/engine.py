@@ -20,6 +20,7 @@ from llava_core.engine.engine import Engine
 from llava_core.engine.looking import Told, Word
 from llava_core.engine.request import Request
 from llava_core.errors import CoreError
+from llava_core.threads import compute_with_helpers
 
 log = logging.getLogger(__name__)
 
@@ -182,6 +183,7 @@ class EngineQueue:
             self._tickets.pop(ticket, None)
 
     def _run(self) -> None:
+        compute_with_helpers()
         try:
             self.engine.run()
         except Exception as error:

@@ -17,6 +17,7 @@ from app.worker.backend import Backend, Piece
 from app.worker.failures import as_studio_error
 from app.worker.ticket import Ticket
 from llava_core.conversation import Conversation
+from llava_core.threads import compute_with_helpers
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,7 @@ class ModelQueue:
         ticket.hand_over(None)
 
     def _work(self) -> None:
+        compute_with_helpers()
         while (ticket := self._next()) is not None:
             try:
                 self._answer(ticket)

@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import uvicorn
@@ -26,6 +27,7 @@ from app.worker.machine import machine_on
 from app.worker.registration import Registrar
 from app.worker.service import Service
 from llava_core.errors import CoreError
+from llava_core.threads import compute_alone, compute_with_helpers
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +59,9 @@ async def serve(settings: Settings, sock: socket.socket) -> None:
 
     Raises :class:`app.errors.StudioError` where a model has stopped working.
     """
+    # What comes for requests, such as their pictures, is prepared beside the model's thread.
+    prepare = ThreadPoolExecutor(thread_name_prefix="requests", initializer=compute_alone)
+    asyncio.get_running_loop().set_default_executor(prepare)
     service = Service(settings)
     app = create_app(settings, service=service)
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
@@ -167,6 +172,7 @@ def _loading(settings: Settings, service: Service) -> asyncio.Future[list[Backen
     loaded: asyncio.Future[list[Backend | EngineBackend]] = loop.create_future()
 
     def load() -> None:
+        compute_with_helpers()
         BOARD.set(service.board)
         try:
             service.machine = _machine(settings)
