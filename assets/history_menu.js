@@ -15,7 +15,8 @@
     made.addEventListener("click", (event) => event.target === made && made.close());
     made.addEventListener("close", () => {
       made.remove();
-      if (opener?.isConnected) opener.focus();
+      // The event comes late: whoever has gone on to something else keeps the focus.
+      if (opener?.isConnected && document.activeElement === document.body) opener.focus();
     });
     document.body.append(made);
     made.showModal();

@@ -185,7 +185,7 @@ def test_the_merged_checkpoint_answers_as_the_adapter_does(
     adapter = tmp_path / "run" / "adapter"
     base.model.multi_modal_projector.load_state_dict(load_file(adapter / "projector.safetensors"))
     merged = logits(loaded(finished).model)
-    torch.testing.assert_close(merged, logits(with_adapter(base, adapter)), rtol=0, atol=1e-4)
+    torch.testing.assert_close(merged, logits(with_adapter(base, adapter)), rtol=0, atol=1e-3)
     assert (merged - before).abs().max() > 0.1, "it has learnt something"
 
 
