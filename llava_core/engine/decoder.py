@@ -57,7 +57,10 @@ class _Norm:
 
     @classmethod
     def of(cls, module: Any) -> _Norm:
-        return cls(module.weight.detach(), float(module.variance_epsilon))
+        weight = module.weight.detach()
+        if weight.device.type == "cpu" and weight.dtype.itemsize == 2:
+            weight = weight.float()  # once, not at every step: it is multiplied in 32 bits
+        return cls(weight, float(module.variance_epsilon))
 
     def __call__(self, rows: Tensor) -> Tensor:
         if rows.device.type != "cpu":
@@ -67,7 +70,7 @@ class _Norm:
         scale = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
         scale.square_().div_(rows.shape[-1]).add_(self.epsilon).rsqrt_()
         normed = torch.mul(wide, scale) if wide is rows else wide.mul_(scale)
-        return normed.mul_(self.weight.to(wide.dtype)).to(rows.dtype)
+        return normed.mul_(self.weight).to(rows.dtype)
 
 
 @dataclass(frozen=True)

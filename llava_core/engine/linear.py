@@ -3,8 +3,7 @@
 On a CPU, float32 weights are laid out once as oneDNN wants them, which makes a decode step two to
 four times faster than ``torch.nn.functional.linear`` (docs/benchmarks.md), and bfloat16 ones where
 the processor multiplies those; with AVX2 alone they stay as they are and are multiplied in groups.
-Layers of another kind,
-such as bitsandbytes' or an adapter's, are called as they are.
+Layers of another kind, such as bitsandbytes' or an adapter's, are called as they are.
 """
 
 from __future__ import annotations
