@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -82,6 +83,8 @@ class LeaseDesk:
     def __init__(self, seconds: float = 9.0, secret: str = "") -> None:
         self.told: list[WorkerStatus] = []
         self.left: list[str] = []
+        self.reply_after = 0.0
+        """Seconds between noting a worker and telling it so."""
         self.app = FastAPI()
         expected = f"Bearer {secret}"
 
@@ -90,6 +93,7 @@ class LeaseDesk:
             if secret and request.headers.get("authorization") != expected:
                 return Response(status_code=401)
             self.told.append(status)
+            await asyncio.sleep(self.reply_after)
             lease = Lease(worker_id=status.worker_id, seconds=seconds)
             return Response(lease.model_dump_json(), media_type="application/json")
 

@@ -28,6 +28,13 @@ LESS_THAN = "\ue000"
 character (Unicode 23.5), which no model writes; assets/conversation.js turns it back."""
 
 
+BOX_IS_FREE = """
+() => ({ __type__: "update", submit_btn: true, stop_btn: false })
+"""
+"""JavaScript for the box, once an event has ended: until Gradio has heard of the end, which comes
+after the last values, it drops what is sent meanwhile."""
+
+
 def packed(data: Any) -> str:
     """Data as the value of an element."""
     return json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")

@@ -12,7 +12,7 @@ import gradio as gr
 from app.protocol import RatingValue, Sampling
 from app.ui.answering import Answering
 from app.ui.browsing import Browsing
-from app.ui.elements import unpacked
+from app.ui.elements import BOX_IS_FREE, unpacked
 from app.ui.examples import Example
 from app.ui.messages import Message
 from app.ui.rating import RatingHandlers
@@ -132,7 +132,7 @@ def _wire_answers(view: View, handlers: Handlers, on: dict[str, Any]) -> None:
         changes = _asked(event, tab, box, unpacked(shown) or [], choice)
         async with aclosing(changes):
             async for change in changes:
-                yield view.apply(change)
+                yield view.apply(change.but(busy=change.busy or None))
 
     async def stopped(stored: Any) -> dict[Any, Any]:
         return view.apply(await answering.settle(Tab.read(stored)))
@@ -149,6 +149,7 @@ def _wire_answers(view: View, handlers: Handlers, on: dict[str, Any]) -> None:
         trigger_mode="once",
         **on,
     )
+    asking.success(None, None, view.box, js=BOX_IS_FREE, api_visibility="private")
     # Events of one trigger run one after the other: first the answer in work is cancelled.
     ending = [view.box.stop, view.head.new.click, view.history.select]
     gr.on(ending, None, cancels=[asking], api_visibility="private")

@@ -42,6 +42,7 @@ class Registrar:
         self._client = client or httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False)
         self._sleep = sleep
         self._known: bool | None = None
+        self._told = False
 
     async def run(self) -> None:
         """Register and renew until cancelled."""
@@ -54,6 +55,7 @@ class Registrar:
     async def renew(self) -> Lease | None:
         """Tell the controller once; None where it could not be told."""
         body = self._status().model_dump(mode="json")
+        self._told = True
         try:
             reply = await self._client.post(self._url, json=body, headers=self._headers)
             reply.raise_for_status()
@@ -77,9 +79,9 @@ class Registrar:
         await self._client.aclose()
 
     @property
-    def known(self) -> bool:
-        """Whether the controller was told with success the last time."""
-        return bool(self._known)
+    def told(self) -> bool:
+        """Whether the controller may know of the worker: it was told, reply or not."""
+        return self._told
 
     @property
     def _headers(self) -> dict[str, str]:

@@ -104,7 +104,7 @@ async def _told_while(loading: asyncio.Future[Any], registrar: Registrar) -> Asy
         telling.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await telling
-        if registrar.known and not (loading.done() and loading.exception() is None):
+        if registrar.told and not (loading.done() and loading.exception() is None):
             await registrar.leave()
 
 

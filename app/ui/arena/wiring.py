@@ -13,6 +13,7 @@ from app.battle_protocol import VoteChoice
 from app.ui.arena.handlers import ArenaHandlers
 from app.ui.arena.screen import ArenaTab, empty
 from app.ui.arena.view import ArenaView, messages_of
+from app.ui.elements import BOX_IS_FREE
 from app.ui.examples import Example
 from app.ui.screen import Draft
 from app.ui.tab import Tab, at_once
@@ -71,7 +72,7 @@ def _wire_asking(
         changes = handlers.ask(person, battle, draft, messages_of(left, right))
         async with aclosing(changes):
             async for change in changes:
-                yield view.apply(change)
+                yield view.apply(change.but(busy=change.busy or None))
 
     async def typed(
         box: dict[str, Any] | None, tab: Any, stored: Any, left: Any, right: Any
@@ -100,6 +101,8 @@ def _wire_asking(
             for number, button in enumerate(view.examples)
         ),
     ]
+    for event in asking:
+        event.success(None, None, view.box, js=BOX_IS_FREE, api_visibility="private")
     gr.on([view.box.stop, view.new.click], None, cancels=asking, api_visibility="private")
     view.box.stop(stopped, [view.tab, view.battle], view.changing, **on)
     view.new.click(lambda: view.apply(empty().but(draft=Draft())), None, view.changing, **on)

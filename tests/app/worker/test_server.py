@@ -66,8 +66,12 @@ def test_it_drains_on_sigterm(start: Start) -> None:
     assert worker.desk.left == [worker.desk.told[0].worker_id]
 
 
-def test_it_listens_while_it_loads_and_stops_without_waiting(start: Start) -> None:
+@pytest.mark.parametrize("reply_after", [0.0, 1.0], ids=["told", "being told"])
+def test_it_listens_while_it_loads_and_stops_without_waiting(
+    start: Start, reply_after: float
+) -> None:
     worker = start(takes_a_minute)
+    worker.desk.reply_after = reply_after
     worker.until("loading")
     eventually(lambda: worker.desk.told)
     told = worker.desk.told[0]
