@@ -13,13 +13,16 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixi
 
 from llava_core.card import Card
 from llava_core.conversation import Conversation
-from llava_core.errors import ContextError
+from llava_core.errors import ContextError, TemplateError
 from llava_core.pixels import PixelCache
 from llava_core.received import Received, received
 from llava_core.templates import Rendered, Renderer, expand_image_tokens
 from llava_core.views import View, view_of
 
 Precision = Literal["32bit", "16bit", "8bit", "4bit"]
+FAMILY = ("llava", "llava_next", "llava_onevision")
+"""What transformers calls the architectures whose parts this project knows: a vision tower, a
+projector, and a language model that reads visual tokens in the place of image tokens."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,15 @@ class Checkpoint:
 
         Raises :class:`ContextError` where no token of an answer would fit any more.
         """
-        return self._inputs(self.renderer.render(conversation, generation_prompt=True), room=1)
+        rendered = self.renderer.render(conversation, generation_prompt=True)
+        if not self.in_family:
+            return self._by_processor(rendered)
+        return self._inputs(rendered, room=1)
+
+    @property
+    def in_family(self) -> bool:
+        """Whether it is a LLaVA; of other architectures only plain answers can be had."""
+        return self.model.config.model_type in FAMILY
 
     def prepare_answered(self, conversation: Conversation) -> ModelInputs:
         """The same with the answer that ends the conversation, whose tokens are marked.
@@ -88,7 +99,33 @@ class Checkpoint:
             counts = self.visual_token_counts(processed, len(rendered.images))
             pictures = self._on_device(processed)
             rendered = expand_image_tokens(rendered, self.renderer.image_token_id, counts)
-        needed = len(rendered.token_ids) + room
+        self._check_length(len(rendered.token_ids) + room)
+        ids = torch.tensor([rendered.token_ids], device=self.device)
+        return ModelInputs(ids, pictures, tuple(counts), last_run(rendered.loss_mask))
+
+    def _by_processor(self, rendered: Rendered) -> ModelInputs:
+        """What an architecture outside the family takes: its own processor makes all of it."""
+        processor: Any = self.processor
+        plain = self.tokenizer(rendered.text, add_special_tokens=False, verbose=False)
+        begins = rendered.token_ids[:1] != plain["input_ids"][:1]
+        try:
+            made = processor(
+                text=[rendered.text],
+                images=list(rendered.images) or None,
+                add_special_tokens=begins,
+                return_tensors="pt",
+            )
+        except (ValueError, TypeError) as error:
+            raise TemplateError(
+                f"the model's processor refuses this conversation: {error}",
+                "Some models need a picture, or take a single one.",
+            ) from error
+        inputs = self._on_device({name: made[name] for name in made if name != "labels"})
+        ids = inputs.pop("input_ids")
+        self._check_length(ids.shape[1] + 1)
+        return ModelInputs(ids, inputs)
+
+    def _check_length(self, needed: int) -> None:
         if needed > self.context_length:
             raise ContextError(
                 f"the conversation takes {needed} tokens; the model has room for "
@@ -97,8 +134,6 @@ class Checkpoint:
                 needed=needed,
                 available=self.context_length,
             )
-        ids = torch.tensor([rendered.token_ids], device=self.device)
-        return ModelInputs(ids, pictures, tuple(counts), last_run(rendered.loss_mask))
 
     def views(self, conversation: Conversation) -> list[View]:
         """What the vision tower sees at once of each picture of the conversation."""

@@ -57,9 +57,9 @@ def load_processor(folder: Path) -> ProcessorMixin:
             f"{folder.name} brings no processor that can be loaded: {error}",
             "Copy tokenizer and processor files beside the weights.",
         ) from error
-    if not hasattr(processor, "replace_image_token"):
+    if not (hasattr(processor, "replace_image_token") and hasattr(processor, "image_token")):
         raise CheckpointError(
-            f"{type(processor).__name__} does not say how many tokens a picture takes",
+            f"{type(processor).__name__} does not say which tokens stand for a picture",
             "Use a checkpoint of the LLaVA family.",
         )
     return processor
@@ -84,5 +84,5 @@ def renderer_of(processor: ProcessorMixin, fallback: str) -> tuple[Renderer, str
         template = NAMED_TEMPLATES[fallback]
     known = {text: name for name, text in NAMED_TEMPLATES.items()}
     name = known.get(template, hashlib.sha256(template.encode()).hexdigest()[:12])
-    image_token: str = processor.image_token  # type: ignore[attr-defined]
+    image_token = str(processor.image_token)  # type: ignore[attr-defined]
     return Renderer(tokenizer, template, image_token), name

@@ -17,7 +17,7 @@ from llava_core.adapters import with_adapter
 from llava_core.assembling import add_image_token, assemble, build_processor
 from llava_core.errors import CheckpointError
 from llava_core.loading import load_checkpoint
-from llava_core.model import Checkpoint, Precision
+from llava_core.model import FAMILY, Checkpoint, Precision
 from llava_core.templates import NAMED_TEMPLATES, Renderer
 from llava_core.towers import load_tower
 from llava_core.training.tuning import merge
@@ -49,6 +49,12 @@ def _load(recipe: Recipe, device: torch.device) -> Checkpoint:
     if not recipe.model.checkpoint:
         return _load(_joined(recipe), device)
     checkpoint = load_checkpoint(recipe.model.checkpoint, precision, str(device))
+    if not checkpoint.in_family:
+        raise CheckpointError(
+            f"{checkpoint.name} is a {checkpoint.model.config.model_type}, which cannot be trained "
+            "here",
+            f"Name a checkpoint of one of these architectures: {', '.join(FAMILY)}.",
+        )
     if recipe.model.fresh_projector:
         renew_projector(checkpoint.model)
     return checkpoint

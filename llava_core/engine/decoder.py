@@ -24,6 +24,7 @@ from llava_core.engine.linear import (
     is_bitsandbytes_int8,
     product_of,
 )
+from llava_core.model import FAMILY
 
 LANGUAGES = ("llama", "mistral", "qwen2", "qwen3")
 ROPES = ("default", "linear", "llama3", "yarn")
@@ -186,7 +187,10 @@ def tower_and_projector(model: PreTrainedModel) -> nn.ModuleList:
 
 
 def why_not(model: PreTrainedModel) -> str | None:
-    """Why this decoder cannot run a model's language part; None where it can."""
+    """Why the engine cannot run a model; None where it can."""
+    whole = model.config.model_type
+    if whole not in FAMILY:
+        return f"its architecture is {whole}; the engine runs {', '.join(FAMILY)}"
     config: Any = model.config.get_text_config()
     kind = config.model_type
     if kind not in LANGUAGES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from app.errors import NotFound
 from app.settings import Settings
 from app.worker.backend import EngineBackend
 from app.worker.checkpoint import (
+    CheckpointBackend,
     load_backend,
     load_backends,
     model_id,
@@ -21,6 +23,7 @@ from app.worker.checkpoint import (
     split_precision,
 )
 from tests.app.worker.conftest import Worker, data_url, events
+from tests.outside_models import make_idefics3
 from tests.tiny_checkpoint import make_tiny_checkpoint
 
 
@@ -174,3 +177,24 @@ def test_every_parameter_reaches_a_real_checkpoint(
         assert text(temperature=2.0, seed=5, **sure) == greedy
     assert text(temperature=2.0, seed=5) != greedy
     assert text(repetition_penalty=100.0) != greedy
+
+
+def test_a_model_outside_the_engine_answers_one_at_a_time_and_says_so(
+    start: Callable[..., Worker], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = make_idefics3(tmp_path / "other")
+    with caplog.at_level("WARNING"):
+        backend = load_backend(str(folder), Settings(precision="32bit", device="cpu"))
+    assert isinstance(backend, CheckpointBackend)
+    assert "other answers one request at a time: its architecture is idefics3" in caplog.text
+    worker = start(backend)
+    whole = worker.client.post("/v1/chat/completions", json=picture_question("red")).json()
+    assert whole["usage"]["completion_tokens"] == 6
+    with ThreadPoolExecutor() as people:
+        bodies = [picture_question(colour) for colour in ("red", "green", "red")]
+        replies = list(
+            people.map(lambda body: worker.client.post("/v1/chat/completions", json=body), bodies)
+        )
+    assert [reply.status_code for reply in replies] == [200] * 3
+    texts = [reply.json()["choices"][0]["message"]["content"] for reply in replies]
+    assert texts[0] == texts[2] == whole["choices"][0]["message"]["content"]
