@@ -19,6 +19,13 @@
       icon.length > 1 ? studio.icon(icon) : icon);
 
   studio.h = h;
+  // A dialog that was closed goes, and gives the focus back. The event comes late: whoever has gone
+  // on to something else keeps it.
+  studio.goesWhenClosed = (dialog, opener) => dialog.addEventListener("close", () => {
+    dialog.remove();
+    const former = typeof opener === "function" ? opener() : opener;
+    if (former?.isConnected && document.activeElement === document.body) former.focus();
+  });
   // Browsers lend the clipboard over HTTPS and on loopback only; elsewhere there is the old way.
   const copyOld = (text, where) => {
     const field = h("textarea", { style: "position: fixed; opacity: 0" });
@@ -174,7 +181,7 @@
       this.toEnd();
     }
 
-    toEnd() { if (this.follows) this.element.scrollTop = this.element.scrollHeight; }
+    toEnd() { if (this.follows && this.shown.length) this.element.scrollTop = this.element.scrollHeight; }
 
     // Draw what has changed, and leave the rest as it is: pictures do not flicker, places stay.
     render() {
@@ -182,6 +189,7 @@
       if (!messages.length) {
         this.shown = [];
         this.element.replaceChildren(welcome(this.props.examples ?? []));
+        this.element.scrollTop = 0;
         return;
       }
       this.element.querySelector(".welcome")?.remove();

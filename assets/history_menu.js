@@ -11,13 +11,8 @@
   studio.sheet = (title, ...children) => {
     const heading = studio.h("h2", { id: "sheet-title" }, title);
     const made = studio.h("dialog", { class: "sheet", "aria-labelledby": "sheet-title" }, heading, ...children);
-    const opener = document.activeElement;
     made.addEventListener("click", (event) => event.target === made && made.close());
-    made.addEventListener("close", () => {
-      made.remove();
-      // The event comes late: whoever has gone on to something else keeps the focus.
-      if (opener?.isConnected && document.activeElement === document.body) opener.focus();
-    });
+    studio.goesWhenClosed(made, document.activeElement);
     document.body.append(made);
     made.showModal();
     return made;

@@ -99,10 +99,7 @@
       event.stopPropagation();
       hold(event, dialog);
     });
-    dialog.addEventListener("close", () => {
-      dialog.remove();
-      if (before?.isConnected) before.focus();
-    });
+    studio.goesWhenClosed(dialog, before);
     document.body.append(dialog);
     dialog.showModal();
   };

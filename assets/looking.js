@@ -33,7 +33,7 @@
       if (event.key === "ArrowLeft") show(now - 1);
       if (event.key === "ArrowRight") show(now + 1);
     });
-    dialog.addEventListener("close", () => { dialog.remove(); opener?.focus(); });
+    studio.goesWhenClosed(dialog, opener);
     show(at);
     document.body.append(dialog);
     dialog.showModal();

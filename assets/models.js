@@ -92,10 +92,7 @@
       h("header", {}, h("h2", {}, say("models.title")), close), body);
     close.addEventListener("click", () => dialog.close());
     dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-    dialog.addEventListener("close", () => {
-      dialog.remove();
-      (opener.isConnected ? opener : document.querySelector(".about-models"))?.focus();
-    });
+    studio.goesWhenClosed(dialog, () => (opener.isConnected ? opener : document.querySelector(".about-models")));
     document.body.append(dialog);
     dialog.showModal();
     body.replaceChildren(...content(await ask()));

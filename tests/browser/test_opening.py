@@ -97,3 +97,14 @@ def test_columns_that_are_asked_before_they_have_opened(
     expect(page.get_by_label("Model of Column 1")).to_have_value("scripted")
     expect(page.get_by_text("A red circle.").first).to_be_visible()
     expect(page.get_by_text("First token")).to_have_count(2)
+
+
+def test_columns_that_are_added_before_they_have_opened(
+    visitors: Visitors, studio: Studio, opening: SlowOpening
+) -> None:
+    page = visitors.context().new_page()
+    page.goto(f"{studio.url}/compare")
+    page.locator("#how-many").get_by_role("radio", name="3").check()
+    expect(page.get_by_label("Model of Column 3")).to_be_visible()
+    opening.end(page)
+    expect(page.get_by_label("Model of Column 3")).to_be_visible()

@@ -31,9 +31,8 @@ class Asked:
 
 @dataclass(frozen=True)
 class Opened:
-    """The page as it is loaded: who asks, the models, and each column's state and change."""
+    """The page as it is loaded: the models, and each column's state and change."""
 
-    tab: Tab
     models: tuple[str, ...]
     columns: tuple[ColumnTab, ...]
     changes: tuple[Change, ...]
@@ -67,7 +66,7 @@ class Comparing:
             for change, column in zip(changes, chosen, strict=True)
         ]
         names = tuple(model.id for model in served)
-        return Opened(tab, names, tuple(chosen), tuple(changes), notice)
+        return Opened(names, tuple(chosen), tuple(changes), notice)
 
     def check(self, draft: Draft, columns: tuple[int, ...]) -> Asked:
         """The question to ask. Raises what :func:`app.ui.answering.compose` raises."""

@@ -112,17 +112,13 @@ class CompareView:
     def opening(self) -> list[Any]:
         """The parts that :meth:`open` may change."""
         parts = [part for column in self.columns for part in (*column.changing, *column.sampling)]
-        boxes = [column.box for column in self.columns]
-        shared = [self.tab, self.count, self.how_many, self.whom, self.notice, self.box]
-        return [*shared, self.waiting, *parts, *boxes]
+        return [self.notice, self.waiting, *parts]
 
-    def open(self, opened: Opened, count: int) -> dict[Any, Any]:
-        """The page as it is loaded."""
+    def open(self, opened: Opened) -> dict[Any, Any]:
+        """What the page's columns show when it is loaded."""
         values: dict[Any, Any] = {
-            self.tab: opened.tab.store(),
             self.notice: notice_html(opened.notice.words(self.texts)),
             self.waiting: gr.update(active=not opened.models),
-            **self.resize(count),
         }
         for column, state, change in zip(self.columns, opened.columns, opened.changes, strict=True):
             values |= column.apply(change)
@@ -134,6 +130,11 @@ class CompareView:
             if state.max_tokens:
                 values[column.max_tokens] = state.max_tokens
         return values
+
+    @property
+    def resizing(self) -> list[Any]:
+        """The parts that :meth:`resize` changes."""
+        return [self.count, self.how_many, self.whom, *(column.box for column in self.columns)]
 
     def resize(self, count: int) -> dict[Any, Any]:
         """Show so many columns."""

@@ -79,17 +79,23 @@ def wire_compare(
 def _wire_opening(
     page: gr.Blocks, view: CompareView, comparing: Comparing, on: dict[str, Any]
 ) -> None:
-    async def opened(tab: Any, count: Any, *stored: Any) -> dict[Any, Any]:
+    async def opened(tab: Any, *stored: Any) -> dict[Any, Any]:
         columns = [ColumnTab.read(each) for each in stored]
-        return view.open(await comparing.open(Tab.read(tab), columns), _count(count))
+        return view.open(await comparing.open(Tab.read(tab), columns))
+
+    def sized(count: Any) -> dict[Any, Any]:
+        return view.resize(_count(count))
 
     inputs = [view.tab, view.count, *view.stored]
     recalled = page.load(
         None, inputs, inputs, js=at_once(RECALL_FROM_ADDRESS), api_visibility="private"
     )
-    loaded = recalled.then(opened, inputs, view.opening, **on)
+    # Before the models are asked for: what is chosen until they are there stays chosen.
+    shown = recalled.then(sized, view.count, view.resizing, **on)
+    whose = [view.tab, *view.stored]
+    loaded = shown.then(opened, whose, view.opening, **on)
     _offered(view, loaded, on)
-    view.waiting.tick(opened, inputs, view.opening, **on)
+    view.waiting.tick(opened, whose, view.opening, **on)
     gr.on(
         [column.stored.change for column in view.columns],
         None,
@@ -97,10 +103,7 @@ def _wire_opening(
         js=REMEMBER_IN_ADDRESS,
         api_visibility="private",
     )
-    resized = [view.count, view.how_many, view.whom, *(column.box for column in view.columns)]
-    changed = view.how_many.input(
-        lambda count: view.resize(_count(count)), view.how_many, resized, **on
-    )
+    changed = view.how_many.input(sized, view.how_many, view.resizing, **on)
     _offered(view, changed, on)
 
 
