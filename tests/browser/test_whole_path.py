@@ -31,13 +31,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 class App:
     """The app as ``make chat`` starts it, on free ports and with a data folder of its own."""
 
-    def __init__(self, folder: Path, *models: Path) -> None:
+    def __init__(self, folder: Path, *models: Path, longest: int = 512) -> None:
         ports = {name: free_port() for name in ("--port", "--controller-port", "--worker-port")}
         self.url = f"http://127.0.0.1:{ports['--port']}"
         self.data = folder / "data"
         self._output = folder / "output"
         self._flags = [f"{name}={port}" for name, port in ports.items()]
-        self._flags.append(f"--data-dir={self.data}")
+        self._flags += [f"--data-dir={self.data}", f"--default-max-tokens={longest}"]
         self._flags += [f"--model={model}" for model in models]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -104,7 +104,7 @@ def app(tmp_path: Path) -> Iterator[App]:
 def app_with_endless(tmp_path: Path) -> Iterator[App]:
     """Beside a bundled checkpoint, one whose answers have no end."""
     bundled = ROOT / "assets" / "checkpoints" / "llava-tiny-stage2"
-    app = App(tmp_path, bundled, make_endless_checkpoint(tmp_path / "endless"))
+    app = App(tmp_path, bundled, make_endless_checkpoint(tmp_path / "endless"), longest=8000)
     app.start()
     yield app
     app.end()
@@ -199,10 +199,12 @@ def test_an_example_is_answered_and_a_worker_killed_in_mid_answer_comes_back(
     expect(chat.log).to_contain_text("The worker went away in the middle of this answer.")
     assert written in chat.answers.last.inner_text()
     deadline = time.monotonic() + START_SECONDS
-    while not chat.stop.is_visible():
+    writing = chat.log.locator("[aria-busy=true]:not(:has(.thinking))")
+    while not writing.is_visible():
         assert time.monotonic() < deadline, "the worker did not come back"
-        chat.press("Retry")
-        chat.page.wait_for_timeout(1000)
+        if not chat.stop.is_visible():
+            chat.press("Retry")
+        chat.page.wait_for_timeout(500)
     chat.stop.click()
     chat.finished()
     expect(chat.notice).to_have_count(0)
