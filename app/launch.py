@@ -29,7 +29,7 @@ PARTS = ("controller", "worker", "ui")
 STOP_SECONDS = 6.0
 """How long the children may take to end before they are killed."""
 REMINDER_SECONDS = 15.0
-SPINS = "3000"
+SPINS = "1000"
 """Some tens of microseconds: longer than the pauses within a step, shorter than a time slice."""
 
 
