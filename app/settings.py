@@ -76,13 +76,17 @@ class Settings(BaseSettings):
     open: bool = Field(False, description="let in everybody who reaches the address")
     session_days: float = Field(30.0, gt=0, description="days after which a login ends")
     questions_per_minute: int = Field(
-        0, ge=0, description="questions of one person; 0: no limit on loopback, else 30"
+        0, ge=0, description="questions of one person; 0: no limit on this machine alone, else 30"
     )
     answers_at_once: int = Field(
-        0, ge=0, description="answers of one person in work; 0: no limit on loopback, else 8"
+        0,
+        ge=0,
+        description="answers of one person in work; 0: no limit on this machine alone, else 8",
     )
     pictures_mb: int = Field(
-        0, ge=0, description="stored pictures of one person; 0: no limit on loopback, else 500"
+        0,
+        ge=0,
+        description="stored pictures of one person; 0: no limit on this machine alone, else 500",
     )
     retention_days: float = Field(
         0.0, ge=0, description="unused conversations are deleted after so many days; 0: never"

@@ -154,8 +154,9 @@ def choose_precision(
 ) -> Precision:
     """The precision to load at; ``free`` (bytes) and ``bfloat16`` default to what the device says.
 
-    ``auto``: on a GPU 16 bits, else 4; on a CPU 32 bits, else 16 where it multiplies bfloat16 in
-    hardware, else 8, else 4. Raises :class:`MemoryShortage`, naming a precision that would fit.
+    ``auto``: on a GPU 16 bits, else 8, else 4; on a CPU 32 bits, else 16 where it multiplies
+    bfloat16 in hardware, else 8, else 4. Raises :class:`MemoryShortage`, naming a precision that
+    would fit.
     """
     free = free_memory(device) if free is None else free
     bfloat16 = native_bfloat16(device) if bfloat16 is None else bfloat16

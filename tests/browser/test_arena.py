@@ -69,6 +69,23 @@ def test_a_blind_battle_is_voted_on_by_a_key_and_counts(
     page.screenshot(path=OUTPUT / f"leaderboard-{size}.png")
 
 
+def test_each_key_casts_its_vote(visitors: Visitors, studio: Studio) -> None:
+    page = opened(visitors, f"{studio.url}/arena", "wide-light")
+    page.get_by_role("button", name="What colour is the star?").first.click()
+    expect(page.get_by_role("button", name="A is better")).to_be_enabled()
+    page.evaluate("document.activeElement.blur()")
+    said = {
+        **dict.fromkeys(("1", "ArrowLeft"), "A is better"),
+        **dict.fromkeys(("2", "ArrowUp"), "a tie"),
+        **dict.fromkeys(("3", "ArrowDown"), "both are bad"),
+        **dict.fromkeys(("4", "ArrowRight"), "B is better"),
+    }
+    for key in ("1", "2", "3", "4", "ArrowUp", "ArrowRight", "ArrowLeft", "ArrowDown"):
+        page.keyboard.press(key)
+        expect(page.get_by_text(f"You voted: {said[key]}.")).to_be_visible()
+    assert studio.rows("select choice from votes") == [("both_bad",)]
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_two_checkpoints_answer_side_by_side(visitors: Visitors, studio: Studio, size: str) -> None:
     studio.other.words = ("Something ", "else.")

@@ -33,7 +33,13 @@ def carry(page: Page, kind: str, selector: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "selector"),
-    [("paste", "#box textarea"), ("drop", "#box textarea"), ("drop", "#chat"), ("drop", "h1")],
+    [
+        ("paste", "#box textarea"),
+        ("paste", "h1"),
+        ("drop", "#box textarea"),
+        ("drop", "#chat"),
+        ("drop", "h1"),
+    ],
 )
 def test_pictures_can_be_pasted_and_dropped_anywhere(
     chat: Chat, studio: Studio, kind: str, selector: str
