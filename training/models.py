@@ -51,8 +51,8 @@ def _load(recipe: Recipe, device: torch.device) -> Checkpoint:
     checkpoint = load_checkpoint(recipe.model.checkpoint, precision, str(device))
     if not checkpoint.in_family:
         raise CheckpointError(
-            f"{checkpoint.name} is a {checkpoint.model.config.model_type}, which cannot be trained "
-            "here",
+            f"the architecture of {checkpoint.name}, {checkpoint.model.config.model_type}, cannot "
+            "be trained here",
             f"Name a checkpoint of one of these architectures: {', '.join(FAMILY)}.",
         )
     if recipe.model.fresh_projector:
