@@ -205,6 +205,9 @@
         return { key, content, node, message };
       });
       const grown = next.length > this.shown.length;
+      // What was written so far is the answer's before, where another one begins.
+      const begun = (messages) => messages.findIndex(({ message }) => message.finish === "writing");
+      if (begun(next) >= 0 && begun(next) !== begun(this.shown)) studio.written = "";
       next.forEach(({ node }, at) => {
         if (this.element.children[at] !== node) this.element.insertBefore(node, this.element.children[at] ?? null);
       });

@@ -193,3 +193,26 @@ def test_two_tabs_of_one_conversation_branch_it(visitors: Visitors, studio: Stud
         "join questions on questions.id = answers.question_id"
     )
     assert rated == ("Here?",)
+
+
+def test_an_answer_that_has_not_begun_shows_nothing_of_the_one_before(
+    chat: Chat, studio: Studio
+) -> None:
+    chat.ask("What is it?")
+    chat.page.evaluate(
+        """() => {
+          window.flashed = [];
+          new MutationObserver(() => {
+            const writing = document.querySelector("#chat [aria-busy=true] .body");
+            if (writing?.textContent.trim()) window.flashed.push(writing.textContent);
+          }).observe(document.querySelector("#chat"), { childList: true, subtree: true });
+        }"""
+    )
+    studio.backend.gate = threading.Semaphore(0)
+    chat.send("Are you sure?")
+    expect(chat.answers).to_have_count(2)
+    eventually(lambda: len(studio.backend.seen) == 2)
+    expect(chat.log.locator(".thinking")).to_be_visible()
+    assert chat.page.evaluate("window.flashed") == []
+    studio.backend.gate.release(10)
+    assert chat.finished() == "A red circle."
