@@ -30,7 +30,8 @@ STOP_SECONDS = 6.0
 """How long the children may take to end before they are killed."""
 REMINDER_SECONDS = 15.0
 SPINS = "1000"
-"""Some tens of microseconds: longer than the pauses within a step, shorter than a time slice."""
+"""Some tens of microseconds, far less than a time slice: longer spinning is faster by a tenth at
+most where nothing else computes, and several times slower elsewhere (benchmarks/spinning.py)."""
 
 
 def child_specs(settings: Settings) -> list[ChildSpec]:

@@ -67,7 +67,7 @@ def test_it_answers_as_transformers_does(outside: Checkpoint) -> None:
     assert not outside.in_family
     assert ours(outside, TALK, max_tokens=20) == theirs(outside, TALK, 20)
     penalty = {"repetition_penalty": 1.5}
-    assert len(ours(outside, TALK, max_tokens=20, **penalty)) == 20
+    assert ours(outside, TALK, max_tokens=20, **penalty) == theirs(outside, TALK, 20, **penalty)
 
 
 def test_the_engine_says_that_it_does_not_run_it(outside: Checkpoint) -> None:
