@@ -30,7 +30,7 @@ STOP_SECONDS = 6.0
 """How long the children may take to end before they are killed."""
 REMINDER_SECONDS = 15.0
 SPINS = "1000"
-"""Some tens of microseconds, far less than a time slice: longer spinning is faster by a tenth at
+"""Some tens of microseconds, far less than a time slice: longer spinning is faster by a seventh at
 most where nothing else computes, and several times slower elsewhere (benchmarks/spinning.py)."""
 
 
