@@ -96,6 +96,7 @@ def test_two_checkpoints_answer_side_by_side(visitors: Visitors, studio: Studio,
     for words in ("A red circle.", "Something else."):
         expect(page.get_by_text(words).first).to_be_visible()
     expect(page.get_by_text("First token")).to_have_count(2)
+    expect(page.locator("#whom").get_by_text("Column 2")).to_be_in_viewport()
     fits(page)
     page.screenshot(path=OUTPUT / f"compare-{size}.png")
     page.get_by_role("button", name="Continue as a chat").first.or_(
